@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera frame to pixels, for the crop and for the photo it was cut from.
+
+    pixel = K (x, -y, -z) / (-z)
+
+with x right, y up, z toward the viewer in the camera frame (the head is at negative z) and x right, y down in the
+image, where the centre of the top-left pixel is (0.5, 0.5). This is the one place where those signs change.
+
+A crop is a similarity of its photo: crop pixels go to photo pixels by T = [[s Q, u], [0, 1]], with Q a rotation in the
+image. Because T K_crop = K_photo blockdiag(Q, 1) when K_crop has one focal length, and Q turns the image exactly as
+the camera turned about its axis, the photo has an exact camera of its own: K_photo has the focal length s f, and the
+rotation moves into R and t. The light, which lives in the camera frame, turns with it: see `in_plane_rotation`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+FOCAL_TO_CROP_SIZE = 1015.0 / 224.0
+"""Focal length of the crop's camera over the crop's size: 12.6° field of view (Deep3DFaceRecon, FOCUS use the same)."""
+SIMILARITY_TOLERANCE = 1e-5
+"""How far, relative to its scale, a transform may be from a similarity; a float32 matrix is within it."""
+
+
+class PhotoCamera(NamedTuple):
+    """The camera of a photo: x_camera = R x_head + t in millimetres, pixels by K."""
+
+    K: Float[Tensor, "*batch 3 3"]
+    R: Float[Tensor, "*batch 3 3"]
+    t: Float[Tensor, "*batch 3"]
+
+
+def crop_intrinsics(
+    size_px: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> Float[Tensor, "3 3"]:
+    """Make the intrinsics K of a square crop: nominal focal length, principal point at the centre.
+
+    Args:
+        size_px: width and height of the crop.
+        dtype: of the matrix.
+        device: of the matrix.
+    """
+    if size_px <= 0:
+        raise ValueError(f"a crop must have a positive size, got {size_px} px")
+    focal_px, centre_px = FOCAL_TO_CROP_SIZE * size_px, size_px / 2.0
+    rows = [[focal_px, 0.0, centre_px], [0.0, focal_px, centre_px], [0.0, 0.0, 1.0]]
+    return torch.tensor(rows, dtype=dtype, device=device)
+
+
+def project_points(
+    points_camera: Float[Tensor, "*batch points 3"], K: Float[Tensor, "*intrinsics 3 3"]
+) -> Float[Tensor, "*batch points 2"]:
+    """Project points to pixels.
+
+    Args:
+        points_camera: camera frame, millimetres, in front of the camera (negative z); behind it the result is finite
+            and meaningless, at z = 0 it is infinite.
+        K: intrinsics, one for all or one for each batch entry.
+
+    Returns:
+        Pixels, x right and y down, the top-left corner of the image at (0, 0).
+    """
+    depth_mm = depth_from_camera(points_camera)
+    x, y, _ = points_camera.unbind(-1)
+    ray = torch.stack((x / depth_mm, -y / depth_mm, torch.ones_like(x)), dim=-1)
+    return (ray @ K.mT)[..., :2]
+
+
+def depth_from_camera(points_camera: Float[Tensor, "*batch points 3"]) -> Float[Tensor, "*batch points"]:
+    """Read each point's distance along the camera's axis, -z, in millimetres; positive in front of the camera."""
+    return -points_camera[..., 2]
+
+
+def photo_camera(
+    T_photo_crop: Float[Tensor, "*batch 3 3"],
+    K_crop: Float[Tensor, "*intrinsics 3 3"],
+    R: Float[Tensor, "*batch 3 3"],
+    t: Float[Tensor, "*batch 3"],
+) -> PhotoCamera:
+    """Carry a pose found in a crop over to the photo, exactly.
+
+    Args:
+        T_photo_crop: similarity from crop pixels to photo pixels, for column vectors (x, y, 1).
+        K_crop: intrinsics of the crop, with one focal length for both axes and no skew.
+        R: head to the crop's camera.
+        t: head to the crop's camera, millimetres.
+
+    Returns:
+        K, R, t of the photo: projecting with them equals projecting into the crop and then applying T_photo_crop.
+
+    Raises:
+        ValueError: T_photo_crop shears, mirrors or stretches, or K_crop has two focal lengths or skew.
+    """
+    _check_one_focal_length(K_crop)
+    turn = in_plane_rotation(T_photo_crop)
+    K_photo = T_photo_crop @ K_crop @ _flip_y_and_z(turn).mT
+    return PhotoCamera(K=K_photo, R=turn @ R, t=(turn @ t[..., None])[..., 0])
+
+
+def in_plane_rotation(T_photo_crop: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Find the rotation from the crop's camera frame to the photo's, a turn about the camera's axis.
+
+    The light of a crop's face code is in the crop's camera frame; rotated by this matrix it is in the photo's.
+
+    Raises:
+        ValueError: the transform is no similarity.
+    """
+    _check_similarity(T_photo_crop)
+    linear = T_photo_crop[..., :2, :2]
+    scale = torch.sqrt(torch.linalg.det(linear))[..., None, None]
+    in_image = torch.zeros_like(T_photo_crop)
+    in_image[..., :2, :2] = linear / scale
+    in_image[..., 2, 2] = 1.0
+    return _flip_y_and_z(in_image)
+
+
+def _flip_y_and_z(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Change a linear map between the camera frame (y up, z to the viewer) and the image's (y down, z away)."""
+    signs = torch.tensor([1.0, -1.0, -1.0], dtype=matrix.dtype, device=matrix.device)
+    return signs[:, None] * matrix * signs
+
+
+def _check_similarity(transform: Float[Tensor, "*batch 3 3"]) -> None:
+    linear = transform.detach()[..., :2, :2]
+    scale_squared = torch.linalg.det(linear)
+    gram = linear @ linear.mT - scale_squared[..., None, None] * torch.eye(2, dtype=linear.dtype, device=linear.device)
+    last_row = transform.detach()[..., 2, :] - torch.tensor([0.0, 0.0, 1.0], dtype=linear.dtype, device=linear.device)
+    is_similarity = (scale_squared > 0.0) & (gram.abs().amax((-1, -2)) <= SIMILARITY_TOLERANCE * scale_squared)
+    if not bool((is_similarity & (last_row.abs().amax(-1) == 0.0)).all()):
+        raise ValueError(
+            f"T_photo_crop must scale, turn and shift (no shear, stretch or mirror), got {transform.tolist()}"
+        )
+
+
+def _check_one_focal_length(K: Float[Tensor, "*batch 3 3"]) -> None:
+    square = K.detach()[..., :2, :2]
+    expected = square[..., :1, :1] * torch.eye(2, dtype=K.dtype, device=K.device)
+    if not bool((square == expected).all()):
+        raise ValueError(f"the crop's K must have one focal length and no skew, got {K.tolist()}")
