@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `facefactor` command: its arguments, its exit codes, and one plain line for whatever goes wrong.
+
+Only argparse is imported here; each command names its handler as "module:function", which is imported when it is run,
+so that `--help` answers at once and a command needs only what it uses. A handler takes the parsed arguments and
+returns the exit code.
+"""
+
+import argparse
+import importlib
+import io
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import facefactor
+from facefactor.errors import FaceError, MissingExtra, PhotoError
+
+EXIT_PHOTO_FAILED = 1
+EXIT_WRONG_USE = 2
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+_EPILOG = """\
+exit codes:
+  0    all good
+  1    a photo failed; each has one line on stderr, and the other photos are done
+  2    wrong use, a missing install or file, or an output that cannot be written
+  130  stopped with Ctrl-C
+
+FACEFACTOR_DEBUG=1 in the environment shows where an error came from.
+"""
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What argparse returns for a place where commands can be added."""
+
+_EXTRA_OF_MODULE = {"torch": "train", "jaxtyping": "train", "mediapipe": "prepare", "anny": "build"}
+"""The facefactor extra that installs each optional module."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a FaceError becomes one line on stderr.
+
+    Args:
+        arguments: the words after `facefactor`; None reads them from the command line.
+    """
+    _print_any_text()
+    try:
+        try:
+            return _run_command(parse_arguments(arguments))
+        finally:
+            sys.stdout.flush()  # here, where a closed pipe can still be caught
+    except FaceError as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        print("facefactor: stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail again
+        return EXIT_BROKEN_PIPE
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the parsed command line; wrong use ends the program with exit code 2 (argparse's way)."""
+    return build_parser().parse_args(arguments, argparse.Namespace(verbose=False))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; each sets `handler` to "module:function"."""
+    verbosity = argparse.ArgumentParser(add_help=False)
+    verbosity.add_argument(
+        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say on stderr what is being done"
+    )
+    parser = argparse.ArgumentParser(
+        prog="facefactor",
+        description="Factor a face photo into pose, shape, expression, skin reflectance and light.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[verbosity],
+    )
+    parser.add_argument("--version", action="version", version=f"facefactor {facefactor.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add_command in (_add_reconstruct, _add_model, _add_evaluate):
+        add_command(commands, verbosity)
+    return parser
+
+
+def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "reconstruct",
+        parents=[verbosity],
+        help="turn photos into 3D heads",
+        description="For face k of p.jpg, write OUT/p/k.json, OUT/p/k.glb and OUT/p/k.png.",
+    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="image files")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")
+    parser.add_argument(
+        "--engine", choices=["fit"], default="fit", help="fit: search for the face that renders as the photo"
+    )
+    parser.add_argument(
+        "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
+    )
+    parser.add_argument("--refine", action="store_true", help="improve the engine's answer by a longer fit")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON per face on stdout")
+    parser.set_defaults(handler="facefactor.apps.reconstruct:run")
+
+
+def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("model", parents=[verbosity], help="look at, sample or build the face model")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    info = actions.add_parser("info", parents=[verbosity], help="print sizes, hash and sources of the shipped model")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    info.set_defaults(handler="facefactor.apps.model:run_info")
+
+    sample = actions.add_parser("sample", parents=[verbosity], help="draw a sheet of random heads")
+    sample.add_argument("--count", type=_positive_int, default=12, metavar="N", help="heads on the sheet (default: 12)")
+    sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the random heads (default: 0)")
+    sample.add_argument("--out", required=True, type=Path, metavar="PICTURE.png", help="picture to write")
+    sample.set_defaults(handler="facefactor.apps.model:run_sample")
+
+    build = actions.add_parser("build", parents=[verbosity], help="build the model file from its free sources")
+    build.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder that holds ict/ and skins/")
+    build.add_argument("--out", required=True, type=Path, metavar="FILE.safetensors", help="model file to write")
+    build.add_argument("--anny-only", action="store_true", help="leave the scan-based identity modes out")
+    build.set_defaults(handler="facefactor.apps.model:run_build")
+
+    fit_scans = actions.add_parser("fit-scans", parents=[verbosity], help="measure the shape space on real scans")
+    fit_scans.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="folder that holds scans/ and heads/"
+    )
+    fit_scans.add_argument(
+        "--out", required=True, type=Path, metavar="REPORT", help="folder for the report and pictures"
+    )
+    fit_scans.set_defaults(handler="facefactor.apps.model:run_fit_scans")
+
+
+def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("evaluate", parents=[verbosity], help="measure the engines on a test suite")
+    parser.add_argument("suite", metavar="SUITE", help="name of the suite")
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the suite's photos and truth")
+    parser.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for the report")
+    parser.set_defaults(handler="facefactor.apps.evaluate:run")
+
+
+def _positive_int(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def _run_command(options: argparse.Namespace) -> int:
+    """Import the command's handler and call it.
+
+    Raises:
+        MissingExtra: the handler needs an optional module that is not installed.
+    """
+    logging.basicConfig(stream=sys.stderr, format="facefactor: %(message)s")
+    logging.getLogger("facefactor").setLevel(logging.INFO if options.verbose else logging.WARNING)
+    module, function = options.handler.split(":")
+    try:
+        handler = getattr(importlib.import_module(module), function)
+        return handler(options)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing not in _EXTRA_OF_MODULE:
+            raise
+        install = f"pip install 'facefactor[{_EXTRA_OF_MODULE[missing]}]'"
+        raise MissingExtra(f"this command needs {missing}, which is not installed: {install}") from error
+
+
+def _report(error: FaceError) -> int:
+    """Print the error as one line, with its origin where FACEFACTOR_DEBUG asks for it, and return the exit code."""
+    if os.environ.get("FACEFACTOR_DEBUG") == "1":
+        traceback.print_exception(error)
+    print(f"facefactor: {error}", file=sys.stderr)
+    return EXIT_PHOTO_FAILED if isinstance(error, PhotoError) else EXIT_WRONG_USE
+
+
+def _print_any_text() -> None:
+    """Make stdout and stderr UTF-8 whatever the locale, so that no photo's name can stop a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

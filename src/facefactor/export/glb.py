@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One textured head with its expressions as a binary glTF 2.0 file (GLB), which opens in browsers and 3D programs.
+
+Place in the flow: shape → neutral mesh, expression basis → morph targets, albedo → texture (`texture.py`) → this file.
+
+What glTF asks for and where it is met:
+- metres, y up, front +z (spec 3.4): the head frame, divided by 1000.
+- One index buffer for positions and UVs: vertices on a UV seam are doubled, one per (vertex, uv) pair.
+- v runs down: v_gltf = 1 - v.
+- A morphed vertex is position + Σ weight × delta, its normal likewise (3.7.2.2). Most expressions move few vertices,
+  so their deltas are sparse accessors (3.6.2.3) wherever that is the smaller form.
+- Morphs have no names in the standard: three.js, Blender and Unity importers read `mesh.extras.targetNames`.
+
+Source: Khronos, glTF 2.0 specification, https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pygltflib as gltf
+
+import facefactor
+from facefactor.export.atomic import encode_png, write_bytes
+
+METRES_PER_MM = 0.001
+NEGLIGIBLE_MM = 0.005
+"""Smaller morph displacements are written as zero: far below what can be seen, and it keeps the morphs local."""
+NEGLIGIBLE_NORMAL = 0.002
+"""The same for changes of the unit normal (0.1 degree)."""
+SKIN_ROUGHNESS = 0.6
+"""Perceptual roughness; between matt powder and oily skin."""
+
+
+@dataclass(frozen=True, eq=False)
+class GlbMesh:
+    """A head ready to be written, head frame, millimetres.
+
+    Raises:
+        ValueError: parts whose sizes do not belong together.
+    """
+
+    vertices_mm: np.ndarray
+    """(V, 3), neutral expression."""
+    triangles: np.ndarray
+    """(F, 3) vertex indices, counter-clockwise seen from outside."""
+    uv: np.ndarray
+    """(W, 2) in [0, 1], v up."""
+    uv_triangles: np.ndarray
+    """(F, 3) indices into uv, parallel to triangles."""
+    texture_srgb: np.ndarray
+    """(height, width, 3) uint8 albedo."""
+    morph_names: tuple[str, ...]
+    morph_deltas_mm: np.ndarray
+    """(M, V, 3) displacement at weight 1."""
+    morph_weights: np.ndarray
+    """(M,) weights the file opens with: the face's expression, or zeros for the neutral face."""
+
+    def __post_init__(self) -> None:
+        if self.triangles.shape != self.uv_triangles.shape:
+            raise ValueError(f"triangles {self.triangles.shape} and uv_triangles {self.uv_triangles.shape} must match")
+        wanted = (len(self.morph_names), *self.vertices_mm.shape)
+        if self.morph_deltas_mm.shape != wanted or self.morph_weights.shape != wanted[:1]:
+            raise ValueError(
+                f"{wanted[0]} morphs of {wanted[1]} vertices need deltas {wanted} and as many weights, "
+                f"got {self.morph_deltas_mm.shape} and {self.morph_weights.shape}"
+            )
+
+
+def write_glb(path: Path, mesh: GlbMesh) -> None:
+    """Write the head as one GLB file; the same mesh gives the same bytes.
+
+    Raises:
+        OutputUnwritable: the folder or file cannot be written.
+    """
+    write_bytes(path, encode_glb(mesh))
+
+
+def encode_glb(mesh: GlbMesh) -> bytes:
+    """Return the GLB file of a head: one node, one primitive, one material, one texture."""
+    file = _BinaryFile()
+    primitive, vertex_of = _add_surface(file, mesh)
+    primitive.targets = _add_morphs(file, mesh, vertex_of)
+    image_view = file.add_view(encode_png(mesh.texture_srgb))
+    document = gltf.GLTF2(
+        asset=gltf.Asset(version="2.0", generator=f"facefactor {facefactor.__version__}"),
+        scene=0,
+        scenes=[gltf.Scene(nodes=[0])],
+        nodes=[gltf.Node(name="head", mesh=0)],
+        meshes=[
+            gltf.Mesh(
+                name="head",
+                primitives=[primitive],
+                weights=mesh.morph_weights.astype(float).tolist(),
+                extras={"targetNames": list(mesh.morph_names)},
+            )
+        ],
+        materials=[_skin_material()],
+        textures=[gltf.Texture(source=0, sampler=0)],
+        samplers=[_trilinear_sampler()],
+        images=[gltf.Image(name="albedo", mimeType="image/png", bufferView=image_view)],
+        accessors=file.accessors,
+        bufferViews=file.views,
+        buffers=[gltf.Buffer(byteLength=len(file.content))],
+    )
+    document.set_binary_blob(bytes(file.content))
+    return b"".join(document.save_to_bytes())
+
+
+def split_at_seams(triangles: np.ndarray, uv_triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Make one index serve both the vertices and the UVs, by one output vertex per (vertex, uv) pair in use.
+
+    Args:
+        triangles: (F, 3) vertex indices.
+        uv_triangles: (F, 3) uv indices, parallel.
+
+    Returns:
+        vertex_of (P,) and uv_of (P,), the pair behind each output vertex; (F, 3) triangles of output vertices.
+    """
+    pairs = np.stack([triangles.ravel(), uv_triangles.ravel()], axis=1)
+    unique_pairs, corner_pairs = np.unique(pairs, axis=0, return_inverse=True)
+    return unique_pairs[:, 0], unique_pairs[:, 1], corner_pairs.reshape(triangles.shape)
+
+
+def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Return (V, 3) unit normals, each the area-weighted mean of its triangles'; +z where no triangle gives one."""
+    corners = vertices[triangles]
+    area_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    sums = np.stack(
+        [np.bincount(triangles.ravel(), np.repeat(area_normals[:, axis], 3), len(vertices)) for axis in range(3)],
+        axis=1,
+    )
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.where(lengths > 0.0, sums / np.maximum(lengths, np.finfo(float).tiny), (0.0, 0.0, 1.0))
+
+
+class _BinaryFile:
+    """The GLB's one buffer while it grows, with the views and accessors that describe it."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.views: list[gltf.BufferView] = []
+        self.accessors: list[gltf.Accessor] = []
+
+    def add_view(self, content: bytes, target: int | None = None) -> int:
+        """Append bytes, padded to four as accessors ask for, and return their view's index."""
+        self.views.append(
+            gltf.BufferView(buffer=0, byteOffset=len(self.content), byteLength=len(content), target=target)
+        )
+        self.content += content + bytes(-len(content) % 4)
+        return len(self.views) - 1
+
+    def add_indices(self, triangles: np.ndarray) -> int:
+        """Append (F, 3) triangles as one scalar accessor and return its index."""
+        indices = _smallest_unsigned(triangles.ravel())
+        view = self.add_view(indices.tobytes(), gltf.ELEMENT_ARRAY_BUFFER)
+        return self._add_accessor(indices, gltf.SCALAR, bufferView=view)
+
+    def add_vectors(self, vectors: np.ndarray) -> int:
+        """Append (P, 2 or 3) vectors as float32, whole, and return the accessor's index."""
+        vectors = vectors.astype("<f4")
+        view = self.add_view(vectors.tobytes(), gltf.ARRAY_BUFFER)
+        return self._add_accessor(vectors, f"VEC{vectors.shape[1]}", bufferView=view)
+
+    def add_deltas(self, deltas: np.ndarray) -> int:
+        """Append (P, 3) deltas as float32, only the rows that are not zero where that is smaller."""
+        deltas = deltas.astype("<f4")
+        rows = np.flatnonzero(deltas.any(axis=1))
+        if len(rows) == 0:
+            rows = np.array([0])  # a sparse accessor needs one row, and not every reader takes one without any data
+        indices = _smallest_unsigned(rows)
+        values = deltas[rows]
+        if indices.nbytes + values.nbytes >= deltas.nbytes:
+            return self.add_vectors(deltas)
+        sparse = gltf.Sparse(
+            count=len(rows),
+            indices=gltf.AccessorSparseIndices(
+                bufferView=self.add_view(indices.tobytes()), componentType=_COMPONENT_TYPES[indices.dtype.itemsize]
+            ),
+            values=gltf.AccessorSparseValues(bufferView=self.add_view(values.tobytes())),
+        )
+        return self._add_accessor(deltas, gltf.VEC3, sparse=sparse)
+
+    def _add_accessor(self, values: np.ndarray, kind: str, **storage: object) -> int:
+        is_float = values.dtype.kind == "f"
+        self.accessors.append(
+            gltf.Accessor(
+                componentType=gltf.FLOAT if is_float else _COMPONENT_TYPES[values.dtype.itemsize],
+                count=len(values),
+                type=kind,
+                min=np.atleast_1d(values.min(axis=0)).tolist(),
+                max=np.atleast_1d(values.max(axis=0)).tolist(),
+                **storage,
+            )
+        )
+        return len(self.accessors) - 1
+
+
+_COMPONENT_TYPES = {2: gltf.UNSIGNED_SHORT, 4: gltf.UNSIGNED_INT}
+"""glTF's name of an unsigned integer of so many bytes."""
+
+
+def _smallest_unsigned(indices: np.ndarray) -> np.ndarray:
+    """Return the indices as 16 bit where they fit; 65535 itself is reserved (glTF 3.7.2.1)."""
+    return indices.astype("<u2" if indices.max() < 65535 else "<u4")
+
+
+def _add_surface(file: _BinaryFile, mesh: GlbMesh) -> tuple[gltf.Primitive, np.ndarray]:
+    """Add the neutral head; return its primitive and (P,) the model vertex behind each of the file's vertices."""
+    vertex_of, uv_of, triangles = split_at_seams(mesh.triangles, mesh.uv_triangles)
+    normals = vertex_normals(mesh.vertices_mm, mesh.triangles)
+    attributes = gltf.Attributes(
+        POSITION=file.add_vectors(mesh.vertices_mm[vertex_of] * METRES_PER_MM),
+        NORMAL=file.add_vectors(normals[vertex_of]),
+        TEXCOORD_0=file.add_vectors((mesh.uv * (1.0, -1.0) + (0.0, 1.0))[uv_of]),
+    )
+    return gltf.Primitive(attributes=attributes, indices=file.add_indices(triangles), material=0), vertex_of
+
+
+def _add_morphs(file: _BinaryFile, mesh: GlbMesh, vertex_of: np.ndarray) -> list[gltf.Attributes]:
+    """Add the displacement of positions and normals for each morph."""
+    neutral_normals = vertex_normals(mesh.vertices_mm, mesh.triangles)
+    targets = []
+    for deltas_mm in mesh.morph_deltas_mm:
+        normal_deltas = vertex_normals(mesh.vertices_mm + deltas_mm, mesh.triangles) - neutral_normals
+        targets.append(
+            gltf.Attributes(
+                POSITION=file.add_deltas(_without_negligible(deltas_mm, NEGLIGIBLE_MM)[vertex_of] * METRES_PER_MM),
+                NORMAL=file.add_deltas(_without_negligible(normal_deltas, NEGLIGIBLE_NORMAL)[vertex_of]),
+            )
+        )
+    return targets
+
+
+def _without_negligible(deltas: np.ndarray, negligible: float) -> np.ndarray:
+    """Return (V, 3) deltas with the rows that are shorter than `negligible` set to zero."""
+    return deltas * (np.linalg.norm(deltas, axis=1, keepdims=True) >= negligible)
+
+
+def _skin_material() -> gltf.Material:
+    return gltf.Material(
+        name="skin",
+        pbrMetallicRoughness=gltf.PbrMetallicRoughness(
+            baseColorTexture=gltf.TextureInfo(index=0), metallicFactor=0.0, roughnessFactor=SKIN_ROUGHNESS
+        ),
+        doubleSided=False,
+    )
+
+
+def _trilinear_sampler() -> gltf.Sampler:
+    return gltf.Sampler(
+        magFilter=gltf.LINEAR,
+        minFilter=gltf.LINEAR_MIPMAP_LINEAR,
+        wrapS=gltf.CLAMP_TO_EDGE,
+        wrapT=gltf.CLAMP_TO_EDGE,
+    )

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON file of one face, schema `facefactor.face/1`: what `reconstruct` writes and `edit` reads.
+
+Numbers are kept to nine significant digits: they then return every float32 exactly, and a vertex projected with the
+file's shape, K, R and t lands within 0.01 px of where the unrounded numbers put it, even in a photo of 12,000 px.
+Keys come in one fixed order, so the same face gives the same bytes. NaN and infinity are refused both ways.
+
+Layout (px and degrees of the original photo; head and camera frames as in docs/conventions.md):
+
+    schema, photo {name, width, height}, engine, weights_hash, model_hash, face_box_px {x, y, width, height},
+    camera {K 3×3, R 3×3, t 3 (mm), euler_deg {yaw, pitch, roll}, distance_mm},
+    shape 80, expression {ARKit name: weight in [0, 1]}, reflectance 80, illumination 9×3,
+    geometry_corrective, reflectance_corrective, landmarks_68_px 68×2,
+    quality {photometric, landmark_px, confidence in [0, 1]}
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facefactor.code.face_code import REFLECTANCE_SIZE, SHAPE_SIZE
+from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.export.atomic import write_bytes
+
+SCHEMA = "facefactor.face/1"
+SIGNIFICANT_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class FaceBoxPx:
+    """The face's box in the original photo, pixels; x and y are its top-left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        for name in ("x", "y", "width", "height"):
+            _set_checked_number(self, name, f"face_box_px.{name}")
+
+
+@dataclass(frozen=True, eq=False)
+class CameraRecord:
+    """The original photo's camera: `x_camera = R x_head + t`, `pixel = K · (x, -y, -z)/(-z)`."""
+
+    K: np.ndarray
+    """(3, 3), pixels."""
+    R: np.ndarray
+    """(3, 3), head frame to camera frame."""
+    t: np.ndarray
+    """(3,), millimetres."""
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    distance_mm: float
+    """From the camera to the head frame's origin."""
+
+    def __post_init__(self) -> None:
+        for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))):
+            _set_checked_array(self, name, shape, f"camera.{name}")
+        for name in ("yaw_deg", "pitch_deg", "roll_deg", "distance_mm"):
+            _set_checked_number(self, name, f"camera.{name}")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well the face explains the photo."""
+
+    photometric: float
+    """Median ℓ2 distance of sRGB colours in [0, 1] over visible skin."""
+    landmark_px: float
+    """Median distance of projected and found landmarks, pixels of the original photo."""
+    confidence: float
+    """In [0, 1]."""
+
+    def __post_init__(self) -> None:
+        for name, highest in (("photometric", math.inf), ("landmark_px", math.inf), ("confidence", 1.0)):
+            _set_checked_number(self, name, f"quality.{name}", lowest=0.0, highest=highest)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceRecord:
+    """One reconstructed face and the photo's camera; arrays are float64 copies that cannot be written to.
+
+    Raises:
+        ValueError: a part has a wrong size, a number that is not finite, or an expression weight outside [0, 1].
+    """
+
+    photo_name: str
+    photo_width: int
+    photo_height: int
+    engine: str
+    weights_hash: str | None
+    """Of the encoder's weights; None for an engine without any."""
+    model_hash: str
+    face_box_px: FaceBoxPx
+    camera: CameraRecord
+    shape: np.ndarray
+    """(80,), standard deviations of the prior."""
+    expression: np.ndarray
+    """(52,), weights in [0, 1] in the order of EXPRESSION_NAMES."""
+    reflectance: np.ndarray
+    """(80,), standard deviations of the prior."""
+    illumination: np.ndarray
+    """(9, 3), spherical harmonics in the camera frame, per linear RGB channel."""
+    geometry_corrective: np.ndarray
+    """(C_g,), empty unless the engine is multi-level."""
+    reflectance_corrective: np.ndarray
+    """(C_r,), empty unless the engine is multi-level."""
+    landmarks_68_px: np.ndarray
+    """(68, 2), pixels of the original photo, iBUG order."""
+    quality: Quality
+
+    def __post_init__(self) -> None:
+        if self.photo_width < 1 or self.photo_height < 1:
+            raise ValueError(f"photo: the size must be positive, got {self.photo_width} x {self.photo_height}")
+        for name, shape in _ARRAY_SHAPES.items():
+            _set_checked_array(self, name, shape, name)
+        if self.expression.min() < 0.0 or self.expression.max() > 1.0:
+            raise ValueError(
+                "expression: weights must lie in [0, 1], "
+                f"got {self.expression.min():.4g} to {self.expression.max():.4g}"
+            )
+
+
+_ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "shape": (SHAPE_SIZE,),
+    "expression": (len(EXPRESSION_NAMES),),
+    "reflectance": (REFLECTANCE_SIZE,),
+    "illumination": (9, 3),
+    "geometry_corrective": (None,),
+    "reflectance_corrective": (None,),
+    "landmarks_68_px": (68, 2),
+}
+"""Sizes of the record's arrays; None is any length."""
+
+
+def write_face_record(path: Path, record: FaceRecord) -> None:
+    """Write one face as JSON; the same record gives the same bytes.
+
+    Raises:
+        OutputUnwritable: the folder or file cannot be written.
+    """
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in to_json_dict(record).items()]
+    write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii"))
+
+
+def read_face_record(path: Path) -> FaceRecord:
+    """Read one face's JSON and check every field.
+
+    Raises:
+        AssetMissing: there is no such file.
+        IncompatibleCode: not JSON, another schema, or a field that is missing, of a wrong size or not finite.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise AssetMissing(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise IncompatibleCode(f"{path}: not a JSON file: {error}") from error
+    try:
+        return from_json_dict(values)
+    except ValueError as error:
+        raise IncompatibleCode(f"{path}: {error}") from error
+
+
+def to_json_dict(record: FaceRecord) -> dict[str, Any]:
+    """Return the record as JSON values in the file's key order, numbers rounded."""
+    camera = record.camera
+    box = record.face_box_px
+    quality = record.quality
+    values = {
+        "schema": SCHEMA,
+        "photo": {"name": record.photo_name, "width": record.photo_width, "height": record.photo_height},
+        "engine": record.engine,
+        "weights_hash": record.weights_hash,
+        "model_hash": record.model_hash,
+        "face_box_px": {"x": box.x, "y": box.y, "width": box.width, "height": box.height},
+        "camera": {
+            "K": camera.K.tolist(),
+            "R": camera.R.tolist(),
+            "t": camera.t.tolist(),
+            "euler_deg": {"yaw": camera.yaw_deg, "pitch": camera.pitch_deg, "roll": camera.roll_deg},
+            "distance_mm": camera.distance_mm,
+        },
+        "shape": record.shape.tolist(),
+        "expression": dict(zip(EXPRESSION_NAMES, record.expression.tolist(), strict=True)),
+        "reflectance": record.reflectance.tolist(),
+        "illumination": record.illumination.tolist(),
+        "geometry_corrective": record.geometry_corrective.tolist(),
+        "reflectance_corrective": record.reflectance_corrective.tolist(),
+        "landmarks_68_px": record.landmarks_68_px.tolist(),
+        "quality": {
+            "photometric": quality.photometric,
+            "landmark_px": quality.landmark_px,
+            "confidence": quality.confidence,
+        },
+    }
+    return {key: _rounded(value) for key, value in values.items()}
+
+
+def from_json_dict(values: Any) -> FaceRecord:
+    """Build the record from parsed JSON.
+
+    Raises:
+        ValueError: another schema, or a field that is missing or wrong; the message starts with the field's name.
+    """
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(f"schema: this facefactor reads {SCHEMA!r}, the file holds {schema!r}")
+    return FaceRecord(
+        photo_name=_field(values, "photo.name", str),
+        photo_width=_field(values, "photo.width", int),
+        photo_height=_field(values, "photo.height", int),
+        engine=_field(values, "engine", str),
+        weights_hash=_field(values, "weights_hash", str | None),
+        model_hash=_field(values, "model_hash", str),
+        face_box_px=FaceBoxPx(
+            **{name: _field(values, f"face_box_px.{name}") for name in ("x", "y", "width", "height")}
+        ),
+        camera=CameraRecord(
+            **{name: _field(values, f"camera.{name}") for name in ("K", "R", "t", "distance_mm")},
+            **{f"{name}_deg": _field(values, f"camera.euler_deg.{name}") for name in ("yaw", "pitch", "roll")},
+        ),
+        expression=_expression_weights(_field(values, "expression", dict)),
+        **{name: _field(values, name) for name in _ARRAY_SHAPES if name != "expression"},
+        quality=Quality(
+            **{name: _field(values, f"quality.{name}") for name in ("photometric", "landmark_px", "confidence")}
+        ),
+    )
+
+
+def _field(values: dict[str, Any], path: str, kind: Any = object) -> Any:
+    """Return the value at a dotted path such as "camera.K"; ValueError names the path."""
+    value: Any = values
+    for key in path.split("."):
+        if not isinstance(value, dict) or key not in value:
+            raise ValueError(f"{path}: missing")
+        value = value[key]
+    if not isinstance(value, kind):
+        raise ValueError(f"{path}: wanted {getattr(kind, '__name__', kind)}, got {value!r:.60}")
+    return value
+
+
+def _expression_weights(weights: dict[str, Any]) -> np.ndarray:
+    """Return the weights in the order of EXPRESSION_NAMES; the names must be exactly those."""
+    wrong = sorted(set(weights) ^ set(EXPRESSION_NAMES))
+    if wrong:
+        raise ValueError(f"expression: missing or unknown names: {', '.join(wrong)}")
+    return np.array([weights[name] for name in EXPRESSION_NAMES])
+
+
+def _set_checked_array(record: Any, name: str, shape: tuple[int | None, ...], label: str) -> None:
+    """Replace a frozen record's array by a read-only float64 copy of the wanted size."""
+    wanted = " x ".join("any number of" if size is None else str(size) for size in shape)
+    try:
+        array = np.array(getattr(record, name), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{label}: wanted {wanted} numbers") from error
+    if len(array.shape) != len(shape) or any(
+        size not in (None, got) for size, got in zip(shape, array.shape, strict=True)
+    ):
+        raise ValueError(f"{label}: wanted {wanted} numbers, got {' x '.join(map(str, array.shape)) or 'one'}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{label}: holds NaN or infinity")
+    array.setflags(write=False)
+    object.__setattr__(record, name, array)
+
+
+def _set_checked_number(
+    record: Any, name: str, label: str, lowest: float = -math.inf, highest: float = math.inf
+) -> None:
+    """Replace a frozen record's number by a finite Python float within the bounds."""
+    try:
+        number = float(getattr(record, name))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{label}: wanted a number, got {getattr(record, name)!r:.60}") from error
+    if not math.isfinite(number) or not lowest <= number <= highest:
+        raise ValueError(f"{label}: wanted a finite number from {lowest} to {highest}, got {number}")
+    object.__setattr__(record, name, number)
+
+
+def _rounded(value: Any) -> Any:
+    """Round every float inside a JSON value; negative zero becomes zero."""
+    if isinstance(value, float):
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return value
