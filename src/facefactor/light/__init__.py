@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Illumination, and what it does to a surface (torch)."""
