@@ -50,10 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _print_any_text()
     try:
-        try:
-            return _run_command(parse_arguments(arguments))
-        finally:
-            sys.stdout.flush()  # here, where a closed pipe can still be caught
+        exit_code = _run_command(parse_arguments(arguments))
+        sys.stdout.flush()
+        return exit_code
     except FaceError as error:
         return _report(error)
     except KeyboardInterrupt:
