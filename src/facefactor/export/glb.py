@@ -179,7 +179,7 @@ class _BinaryFile:
             ),
             values=gltf.AccessorSparseValues(bufferView=self.add_view(values.tobytes())),
         )
-        return self._add_accessor(deltas, gltf.VEC3, sparse=sparse)
+        return self._add_accessor(deltas, gltf.VEC3, sparse=sparse, byteOffset=None)
 
     def _add_accessor(self, values: np.ndarray, kind: str, **storage: object) -> int:
         is_float = values.dtype.kind == "f"
