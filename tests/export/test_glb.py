@@ -50,6 +50,7 @@ class ReadGlb:
         accessor = self.json["accessors"][index]
         kind, columns, count = accessor["componentType"], COMPONENTS[accessor["type"]], accessor["count"]
         values = np.zeros((count, columns), COMPONENT_DTYPES[kind])
+        assert "bufferView" in accessor or "byteOffset" not in accessor
         if "bufferView" in accessor:
             values[:] = self.values(accessor["bufferView"], kind, columns, count)
         if "sparse" in accessor:

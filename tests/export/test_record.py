@@ -171,6 +171,10 @@ def _with(name: str, value: object):
         (_without("quality.confidence"), "quality.confidence: missing"),
         (_without("expression.jawOpen"), "expression: missing or unknown names: jawOpen"),
         (_with("camera", []), "camera.K: missing"),
+        (
+            _with("expression", {**dict.fromkeys(EXPRESSION_NAMES, 0.5), "jawOpen": [0.5]}),
+            "expression: wanted 52 numbers",
+        ),
         (_with("engine", 3), "engine: wanted str, got 3"),
         (_with("photo", {"name": "a", "width": "9", "height": 9}), "photo.width: wanted int, got '9'"),
         (_with("reflectance", [1.0] * 81), "reflectance: wanted 80 numbers, got 81"),

@@ -31,6 +31,9 @@ NEGLIGIBLE_NORMAL = 0.002
 SKIN_ROUGHNESS = 0.6
 """Perceptual roughness; between matt powder and oily skin."""
 
+_COMPONENT_TYPES = {"<u2": gltf.UNSIGNED_SHORT, "<u4": gltf.UNSIGNED_INT, "<f4": gltf.FLOAT}
+"""glTF's number of each array type in use."""
+
 
 @dataclass(frozen=True, eq=False)
 class GlbMesh:
@@ -175,17 +178,17 @@ class _BinaryFile:
         sparse = gltf.Sparse(
             count=len(rows),
             indices=gltf.AccessorSparseIndices(
-                bufferView=self.add_view(indices.tobytes()), componentType=_COMPONENT_TYPES[indices.dtype.itemsize]
+                bufferView=self.add_view(indices.tobytes()), componentType=_COMPONENT_TYPES[indices.dtype.str]
             ),
             values=gltf.AccessorSparseValues(bufferView=self.add_view(values.tobytes())),
         )
         return self._add_accessor(deltas, gltf.VEC3, sparse=sparse, byteOffset=None)
 
     def _add_accessor(self, values: np.ndarray, kind: str, **storage: object) -> int:
-        is_float = values.dtype.kind == "f"
+        """Describe values, wherever they are stored, and return the accessor's index."""
         self.accessors.append(
             gltf.Accessor(
-                componentType=gltf.FLOAT if is_float else _COMPONENT_TYPES[values.dtype.itemsize],
+                componentType=_COMPONENT_TYPES[values.dtype.str],
                 count=len(values),
                 type=kind,
                 min=np.atleast_1d(values.min(axis=0)).tolist(),
@@ -194,10 +197,6 @@ class _BinaryFile:
             )
         )
         return len(self.accessors) - 1
-
-
-_COMPONENT_TYPES = {2: gltf.UNSIGNED_SHORT, 4: gltf.UNSIGNED_INT}
-"""glTF's name of an unsigned integer of so many bytes."""
 
 
 def _smallest_unsigned(indices: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ Layout (px and degrees of the original photo; head and camera frames as in docs/
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,16 @@ from facefactor.export.atomic import write_bytes
 
 SCHEMA = "facefactor.face/1"
 SIGNIFICANT_DIGITS = 9
+_ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "shape": (SHAPE_SIZE,),
+    "expression": (len(EXPRESSION_NAMES),),
+    "reflectance": (REFLECTANCE_SIZE,),
+    "illumination": (9, 3),
+    "geometry_corrective": (None,),
+    "reflectance_corrective": (None,),
+    "landmarks_68_px": (68, 2),
+}
+"""Sizes of the record's arrays; None is any length."""
 
 
 @dataclass(frozen=True)
@@ -129,18 +139,6 @@ class FaceRecord:
             )
 
 
-_ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
-    "shape": (SHAPE_SIZE,),
-    "expression": (len(EXPRESSION_NAMES),),
-    "reflectance": (REFLECTANCE_SIZE,),
-    "illumination": (9, 3),
-    "geometry_corrective": (None,),
-    "reflectance_corrective": (None,),
-    "landmarks_68_px": (68, 2),
-}
-"""Sizes of the record's arrays; None is any length."""
-
-
 def write_face_record(path: Path, record: FaceRecord) -> None:
     """Write one face as JSON; the same record gives the same bytes.
 
@@ -173,15 +171,13 @@ def read_face_record(path: Path) -> FaceRecord:
 def to_json_dict(record: FaceRecord) -> dict[str, Any]:
     """Return the record as JSON values in the file's key order, numbers rounded."""
     camera = record.camera
-    box = record.face_box_px
-    quality = record.quality
     values = {
         "schema": SCHEMA,
         "photo": {"name": record.photo_name, "width": record.photo_width, "height": record.photo_height},
         "engine": record.engine,
         "weights_hash": record.weights_hash,
         "model_hash": record.model_hash,
-        "face_box_px": {"x": box.x, "y": box.y, "width": box.width, "height": box.height},
+        "face_box_px": asdict(record.face_box_px),
         "camera": {
             "K": camera.K.tolist(),
             "R": camera.R.tolist(),
@@ -196,11 +192,7 @@ def to_json_dict(record: FaceRecord) -> dict[str, Any]:
         "geometry_corrective": record.geometry_corrective.tolist(),
         "reflectance_corrective": record.reflectance_corrective.tolist(),
         "landmarks_68_px": record.landmarks_68_px.tolist(),
-        "quality": {
-            "photometric": quality.photometric,
-            "landmark_px": quality.landmark_px,
-            "confidence": quality.confidence,
-        },
+        "quality": asdict(record.quality),
     }
     return {key: _rounded(value) for key, value in values.items()}
 
@@ -253,7 +245,7 @@ def _expression_weights(weights: dict[str, Any]) -> np.ndarray:
     wrong = sorted(set(weights) ^ set(EXPRESSION_NAMES))
     if wrong:
         raise ValueError(f"expression: missing or unknown names: {', '.join(wrong)}")
-    return np.array([weights[name] for name in EXPRESSION_NAMES])
+    return np.array([weights[name] for name in EXPRESSION_NAMES], dtype=object)
 
 
 def _set_checked_array(record: Any, name: str, shape: tuple[int | None, ...], label: str) -> None:
