@@ -94,6 +94,12 @@ def test_wrong_use_exits_with_two_and_says_why(arguments, capsys):
     assert "error: " in capsys.readouterr().err
 
 
+def test_a_count_that_is_none_is_answered_in_words(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["model", "sample", "--count", "few", "--out", "a.png"])
+    assert "--count: must be a whole number of at least 1, got 'few'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("exit_code", [0, 1])
 def test_the_handlers_exit_code_is_the_commands(install_handler, exit_code):
     install_handler(lambda _: exit_code)

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after `facefactor`; None reads them from the command line.
     """
-    _print_any_text()
+    _make_output_utf8()
     try:
         exit_code = _run_command(parse_arguments(arguments))
         sys.stdout.flush()
@@ -147,10 +147,10 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
 
 
 def _positive_int(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
+    """Read a count; argparse prints the message."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _run_command(options: argparse.Namespace) -> int:
@@ -181,7 +181,7 @@ def _report(error: FaceError) -> int:
     return EXIT_PHOTO_FAILED if isinstance(error, PhotoError) else EXIT_WRONG_USE
 
 
-def _print_any_text() -> None:
+def _make_output_utf8() -> None:
     """Make stdout and stderr UTF-8 whatever the locale, so that no photo's name can stop a run."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
