@@ -220,7 +220,7 @@ def test_where_nothing_can_be_cached_the_kernel_is_compiled_all_the_same(monkeyp
     def njit_without_cache(function, cache=False, **options):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return "compiled"
+        return function
 
     monkeypatch.setattr(zbuffer_kernel.numba, "njit", njit_without_cache)
-    assert zbuffer_kernel.compile_kernel(max) == "compiled"
+    assert zbuffer_kernel.compile_kernel(max) is max

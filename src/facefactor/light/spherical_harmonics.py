@@ -59,8 +59,8 @@ def evaluate_basis(directions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*bat
 
 
 def irradiance_over_pi(
-    normals: Float[Tensor, "*batch points 3"], illumination: Float[Tensor, "*light 9 3"]
-) -> Float[Tensor, "*batch points 3"]:
+    normals: Float[Tensor, "*#batch points 3"], illumination: Float[Tensor, "*#batch 9 3"]
+) -> Float[Tensor, "*broadcast points 3"]:
     """Compute what a white matt surface reflects, linear RGB.
 
     Args:
@@ -75,10 +75,10 @@ def irradiance_over_pi(
 
 
 def shade(
-    albedo_linear: Float[Tensor, "*batch points 3"],
-    normals: Float[Tensor, "*batch points 3"],
-    illumination: Float[Tensor, "*light 9 3"],
-) -> Float[Tensor, "*batch points 3"]:
+    albedo_linear: Float[Tensor, "*#batch points 3"],
+    normals: Float[Tensor, "*#batch points 3"],
+    illumination: Float[Tensor, "*#batch 9 3"],
+) -> Float[Tensor, "*broadcast points 3"]:
     """Light a matt surface: albedo × E(n)/π in linear RGB; arguments as in `irradiance_over_pi`."""
     return albedo_linear * irradiance_over_pi(normals, illumination)
 

@@ -4,11 +4,13 @@
 For each triangle, three edge functions over the pixel centres of its bounding box. The edge function of the edge from
 a to b at p is e = (b - a) × (p - a), twice the signed area of the triangle a, b, p.
 
-The machine code is kept beside this file, or in the user's cache folder where that cannot be written.
+`no_type_check` keeps the tests' shape checker out of what numba compiles. The machine code is kept beside this file, or
+in the user's cache folder where that cannot be written.
 """
 
 import math
 from collections.abc import Callable
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -26,6 +28,7 @@ def compile_kernel(function: Callable) -> Callable:
 
 
 @compile_kernel
+@no_type_check
 def set_up_edge(ax, ay, bx, by, orientation):
     """Start an edge from its lexicographically first end, so that both its triangles compute with the same numbers.
 
@@ -39,6 +42,7 @@ def set_up_edge(ax, ay, bx, by, orientation):
 
 
 @compile_kernel
+@no_type_check
 def pixel_range(low, high, first, last):
     """Find the pixels from `first` to before `last` whose centres lie between two coordinates.
 
@@ -51,6 +55,7 @@ def pixel_range(low, high, first, last):
 
 
 @compile_kernel
+@no_type_check
 def draw_triangles(vertices_px, depth_mm, triangles, cull_back_faces, first_row, triangle_ids, barycentrics, nearness):
     """Draw all triangles of one picture into a band of its rows.
 
