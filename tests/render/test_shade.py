@@ -24,7 +24,7 @@ def test_convention_normals_point_out_of_a_counter_clockwise_mesh(icosphere):
     vertices, triangles = as_tensors(icosphere(3))
     normals = vertex_normals(vertices, triangles)
     torch.testing.assert_close(torch.linalg.vector_norm(normals, dim=-1), torch.ones(len(normals), dtype=torch.float64))
-    assert (normals * vertices).sum(-1).min() > 0.999  # a polyhedron's normals are within 2.5° of the sphere's
+    assert (normals * vertices).sum(-1).min() > 0.998  # a polyhedron's normals are within 3.6° of the sphere's
 
 
 def test_normals_equal_a_loop_over_triangles(icosphere):
