@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "conventions.md"
 
 
-def tests_that_pin_conventions() -> set[str]:
+def pinning_tests() -> set[str]:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
     return {name for source in sources for name in re.findall(r"^def (test_convention_\w+)", source, re.MULTILINE)}
 
@@ -20,7 +20,7 @@ def tests_that_pin_conventions() -> set[str]:
 def test_the_page_names_every_test_that_pins_a_convention_and_no_other():
     named = re.findall(r"`(test_convention_\w+)`", PAGE.read_text(encoding="utf-8"))
     assert len(named) == len(set(named))
-    assert set(named) == tests_that_pin_conventions()
+    assert set(named) == pinning_tests()
 
 
 def test_the_picture_of_the_page_can_be_drawn_again(tmp_path):
