@@ -65,6 +65,11 @@ def test_interpolation_equals_a_loop_over_pixels():
         torch.testing.assert_close(picture[index, row, column], expected)
 
 
+def test_an_empty_batch_interpolates_to_an_empty_batch():
+    ids, weights = torch.zeros(0, 2, 2, dtype=torch.int32), torch.zeros(0, 2, 2, 3)
+    assert interpolate(torch.zeros(0, 4, 5), ids, weights, torch.tensor([[0, 1, 2]])).shape == (0, 2, 2, 5)
+
+
 def test_gradients_of_the_interpolation_are_right():
     generator = torch.Generator().manual_seed(0)
     attributes = torch.randn(1, 4, 2, generator=generator, dtype=torch.float64, requires_grad=True)

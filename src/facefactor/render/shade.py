@@ -39,7 +39,7 @@ def vertex_normals(
     Returns:
         Unit vectors that point outside; zero at a vertex without triangles.
     """
-    first, second, third = (vertices[..., corner, :] for corner in triangles.long().unbind(-1))
+    first, second, third = (vertices.index_select(-2, corner) for corner in triangles.long().unbind(-1))
     doubled_area_normals = torch.cross(second - first, third - first, dim=-1)
     sums = torch.zeros_like(vertices)
     for corner in triangles.long().unbind(-1):
@@ -90,12 +90,17 @@ def interpolate(
     Returns:
         Values at the pixels, zero where there is no triangle.
     """
-    picture = attributes.new_zeros(*triangle_ids.shape, attributes.shape[-1])
-    is_covered = triangle_ids >= 0
-    index = is_covered.nonzero()[:, 0]
-    corners = triangles.long()[triangle_ids[is_covered].long()]
-    values = attributes[index[:, None], corners]
-    return picture.index_put((is_covered,), (barycentrics[is_covered][..., None] * values).sum(-2))
+    batch, vertices, channels = attributes.shape
+    covered = (triangle_ids.flatten() >= 0).nonzero()[:, 0]
+    corners = triangles.long().index_select(0, triangle_ids.flatten().index_select(0, covered))
+    corners = corners + (covered // triangle_ids.shape[1:].numel() * vertices)[:, None]
+    weights = barycentrics.reshape(-1, 3).index_select(0, covered)
+    values = attributes.reshape(batch * vertices, channels)
+    blended = weights[:, 0, None] * values.index_select(0, corners[:, 0])
+    for corner in (1, 2):
+        blended = torch.addcmul(blended, weights[:, corner, None], values.index_select(0, corners[:, corner]))
+    picture = attributes.new_zeros(triangle_ids.numel(), channels).index_copy(0, covered, blended)
+    return picture.reshape(*triangle_ids.shape, channels)
 
 
 def linear_to_srgb(colour_linear: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

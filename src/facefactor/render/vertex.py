@@ -91,10 +91,14 @@ def find_visible(
     inside = ((positions_px >= 0.0) & (positions_px < positions_px.new_tensor([width, height]))).all(-1)
 
     fragments = rasterise_camera(vertices_camera, K, triangles, height, width)
-    surface_mm = interpolate(depth_mm[..., None], *fragments, triangles)[..., 0]
-    surface_mm = torch.where(fragments.triangle_ids >= 0, surface_mm, torch.full_like(surface_mm, torch.inf))
     column, row = torch.where(inside[..., None], positions_px, torch.zeros_like(positions_px)).long().unbind(-1)
-    nearest_mm = surface_mm.flatten(1).gather(1, row * width + column)
+    pixel = row * width + column
+    triangle_ids = fragments.triangle_ids.flatten(1).gather(1, pixel)
+    barycentrics = fragments.barycentrics.flatten(1, 2).gather(1, pixel[..., None].expand(-1, -1, 3))
+    surface_mm = interpolate(depth_mm[..., None], triangle_ids[..., None], barycentrics[:, :, None], triangles)[
+        ..., 0, 0
+    ]
+    nearest_mm = torch.where(triangle_ids >= 0, surface_mm, torch.full_like(surface_mm, torch.inf))
 
     cosine = facing_cosine.clamp(MIN_FACING_COSINE, 1.0)
     slope = torch.sqrt(1.0 - cosine * cosine) / cosine
