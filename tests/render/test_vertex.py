@@ -63,6 +63,16 @@ def test_a_ball_in_front_hides_what_is_behind_it(icosphere):
     assert alone.is_visible[0, behind].any()
 
 
+def test_a_layer_of_two_millimetres_hides_what_is_under_it(icosphere):
+    outer, triangles = sphere_at(icosphere, CENTRE)
+    inner, _ = sphere_at(icosphere, CENTRE, radius_mm=78.0)
+    count = outer.shape[1]
+    rendering = render(torch.cat((outer, inner), dim=1), torch.cat((triangles, triangles + count)))
+    is_frontal = rendering.normals_camera[0, :, 2] > 0.9  # flatter, the slope within a pixel of 1.7 mm hides the layer
+    assert rendering.is_visible[0, :count][is_frontal[:count]].all()
+    assert not rendering.is_visible[0, count:][is_frontal[count:]].any()
+
+
 def test_vertices_outside_the_picture_or_behind_the_camera_are_not_seen(icosphere):
     shifted, triangles = sphere_at(icosphere, CENTRE + torch.tensor([100.0, 0.0, 0.0]))
     rendering = render(shifted, triangles)

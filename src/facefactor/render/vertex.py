@@ -19,8 +19,8 @@ from facefactor.render.shade import interpolate, rasterise_camera, vertex_normal
 
 MIN_FACING_COSINE = 0.1
 """Vertices seen flatter than this (84°) are left out: their place in the picture says little about their colour."""
-HIDDEN_MARGIN_MM = 3.0
-"""A vertex this far behind the z-buffer, beyond the surface's own slope within a pixel, is hidden."""
+HIDDEN_MARGIN_MM = 0.5
+"""A vertex this far behind the z-buffer, beyond the surface's own slope within a pixel, is hidden: less than a lid is thick."""
 
 
 @dataclass(frozen=True, eq=False)
