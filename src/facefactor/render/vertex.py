@@ -20,7 +20,7 @@ from facefactor.render.shade import interpolate, rasterise_camera, vertex_normal
 MIN_FACING_COSINE = 0.1
 """Vertices seen flatter than this (84°) are left out: their place in the picture says little about their colour."""
 HIDDEN_MARGIN_MM = 0.5
-"""A vertex this far behind the z-buffer, beyond the surface's own slope within a pixel, is hidden: less than a lid is thick."""
+"""A vertex farther behind the z-buffer than this and the slope within a pixel is hidden; less than a lid is thick."""
 
 
 @dataclass(frozen=True, eq=False)
