@@ -49,7 +49,9 @@ MODE_MELANIN, MODE_HAEMOGLOBIN = 0.10, 0.10
 EVENING_MELANIN = 0.08
 """Share of melanin at which regional differences of its logarithm are halved."""
 TEXTURE_SPREAD = 0.45
-LASH_DENSITY = 0.35
+LASH_DENSITY = 0.30
+LIP_TINT = (-0.16, -0.20, -0.03)
+"""Added to log albedo of lips: their blood lies closer to the surface and holds less oxygen than the cheeks'."""
 
 MEAN_LOG_LUMINANCE, SPREAD_LOG_LUMINANCE = np.log(0.20), 0.60
 """Skin tone in the components: two spreads reach from CIE Y 0.06 to 0.66, L* 29 to 85."""
@@ -246,7 +248,7 @@ def draw_gaussian_person(generator: np.random.Generator, num_textures: int) -> P
         log_melanin=float(np.log(melanin_for_luminance(luminance))),
         brow_density=0.50 + 0.11 * generator.standard_normal(),
         brow_bushiness=0.25 + 0.12 * generator.standard_normal(),
-        beard_density=0.055 + 0.04 * generator.standard_normal(),
+        beard_density=0.06 + 0.05 * generator.standard_normal(),
         moustache_density=0.02 + 0.02 * generator.standard_normal(),
         scalp_density=0.13 + 0.06 * generator.standard_normal(),
         log_hair=log_hair,
@@ -259,8 +261,8 @@ def _person(generator: np.random.Generator, num_textures: int, **given) -> Perso
     regions = np.array(list(PIGMENT_REGIONS.values()))
     draw = generator.standard_normal
     return Person(
-        log_haemoglobin=float(np.log(MEAN_HAEMOGLOBIN) + 0.08 + 0.18 * draw()),
-        yellowness=float(0.04 * draw()),
+        log_haemoglobin=float(np.log(MEAN_HAEMOGLOBIN) + 0.18 + 0.18 * draw()),
+        yellowness=float(-0.03 + 0.04 * draw()),
         region_log_melanin=regions[:, 0] + regions[:, 1] * draw(len(regions)),
         region_log_haemoglobin=regions[:, 2] + regions[:, 3] * draw(len(regions)),
         mode_log_melanin=MODE_MELANIN * draw(120),
@@ -326,6 +328,7 @@ def _log_skin(maps: AlbedoMaps, table: PigmentTable, person: Person) -> np.ndarr
     change = fields @ np.stack([evenness * melanin, haemoglobin], axis=1).astype(np.float32)
     log_skin = table.look_up(person.log_melanin + change[:, 0], person.log_haemoglobin + change[:, 1])
     log_skin += np.tensordot(person.texture.astype(np.float32), maps.textures, axes=1)
+    log_skin += maps.regions["lips"][:, None] * np.array(LIP_TINT, dtype=np.float32)
     return log_skin - np.float32(person.yellowness) * np.array([-0.1, 0.1, 1.0], dtype=np.float32)
 
 

@@ -32,6 +32,9 @@ SKIN_TEXTURE_PX = 512
 COARSE_MM, FINE_MM = 9.0, 4.0
 """Skin texture keeps what is smaller than COARSE_MM; it is made symmetric down to FINE_MM."""
 
+TEXTURE_CHROMA = 0.4
+"""How much of the texture's colour is kept beside its lightness; the rest is the painter's."""
+
 BROW_X_MM = [11.0, 14.0, 22.0, 30.0, 40.0, 48.0, 55.0, 60.0]
 BROW_Y_MM = [10.0, 11.4, 13.2, 14.3, 14.8, 13.4, 10.3, 7.0]
 BROW_HALF_HEIGHT_MM = [3.0, 3.9, 3.9, 3.5, 2.8, 2.2, 1.6, 1.0]
@@ -170,7 +173,7 @@ def _regions(
         "face": np.maximum(painted["face"], painted["lips"]) * outside,
         "lips": painted["lips"] * (1 - painted["inside-mouth"]),
         "ears": painted["ears"],
-        "lash": painted["eyelids"],
+        "lash": painted["eyelids"] * (0.35 + 0.65 * smooth_step(fine[:, 1], -4, 2)),
         "mouth_inside": painted["inside-mouth"],
         "tongue": parts["tongue"].astype(float),
         "teeth": np.maximum(parts["upper_teeth"], parts["lower_teeth"]).astype(float),
@@ -283,14 +286,16 @@ def _skin_textures(
     paths = sorted(folder.glob("*_diffuse*.jpg"))
     if not paths:
         raise AssetMissing(f"no MakeHuman skins (*_diffuse*.jpg) in {folder}")
-    plain = regions["skin"] * (1 - regions["lips"]) * (1 - regions["mouth_inside"]) * (1 - regions["lash"])
-    plain = plain * (1 - regions["scalp"]) * smooth_step(points[:, 2], -150, -110)
+    painted = 1 - (1 - regions["lips"]) * (1 - regions["mouth_inside"]) * (1 - regions["lids"]) * (1 - regions["scalp"])
+    around = _smooth(painted[:, None], points, triangles, FINE_MM, np.ones(len(points)))[:, 0]
+    plain = regions["skin"] * smooth_step(-around, -0.5, -0.1) * smooth_step(points[:, 2], -150, -110)
     log_albedo = np.stack([_log_skin(path, uv) for path in paths], axis=1).reshape(len(points), -1)
     detail = log_albedo - _smooth(log_albedo, points, triangles, COARSE_MM, plain)
     medium = _smooth(detail, points, triangles, FINE_MM, plain)
     detail += 0.5 * (medium[mirror] - medium)
-    detail = np.clip(detail, -0.25, 0.25) * plain[:, None]
-    return detail.reshape(len(points), len(paths), 3).transpose(1, 0, 2).astype(np.float32)
+    detail = (np.clip(detail, -0.25, 0.25) * plain[:, None]).reshape(len(points), len(paths), 3).transpose(1, 0, 2)
+    grey = detail.mean(axis=2, keepdims=True)
+    return (grey + TEXTURE_CHROMA * (detail - grey)).astype(np.float32)
 
 
 def _log_skin(path: Path, uv: np.ndarray) -> np.ndarray:
