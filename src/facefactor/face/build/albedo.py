@@ -13,8 +13,8 @@ and eyes, teeth and mouth have colours of their own. The model's space is
 the principal components of log a over many people, weighted by area and importance. Components of a logarithm keep
 albedo positive and multiplicative, as pigment is. `draw_person` draws real people, ancestry, sex and age jointly. The
 components come from `draw_gaussian_person` instead, whose traits spread evenly to both sides, for a Gaussian prior
-knows no other shape: skin tone is normal in log luminance, and a beard is a faint shade whose spread is as small as
-its mean, so that no likely coefficient lightens the jaw.
+knows no other shape: skin tone is normal in log luminance, and a beard is a faint shade whose spread is smaller than
+its mean, so that a coefficient two spreads below it lightens the jaw by a tenth only. A full beard lies far out.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from facefactor.face.build.albedo_maps import AlbedoMaps, build_maps
+from facefactor.face.build.albedo_maps import NUM_MODES, AlbedoMaps, build_maps
 from facefactor.face.build.mesh import HeadTopology
 from facefactor.face.build.pigment import LUMINANCE, MEAN_HAEMOGLOBIN, PigmentTable, melanin_for_luminance
 
@@ -33,7 +33,7 @@ NUM_TRAINING_PEOPLE = 1500
 
 PIGMENT_REGIONS = {
     # region: log melanin (mean, spread), log haemoglobin (mean, spread)
-    "lips": (-0.15, 0.25, 1.55, 0.25),
+    "lips": (-0.15, 0.22, 1.35, 0.25),
     "cheeks": (0.00, 0.07, 0.34, 0.22),
     "nose": (0.02, 0.07, 0.28, 0.20),
     "ears": (-0.05, 0.08, 0.35, 0.20),
@@ -50,11 +50,11 @@ EVENING_MELANIN = 0.08
 """Share of melanin at which regional differences of its logarithm are halved."""
 TEXTURE_SPREAD = 0.45
 LASH_DENSITY = 0.30
-LIP_TINT = (-0.16, -0.20, -0.03)
+LIP_TINT = (-0.12, -0.15, -0.03)
 """Added to log albedo of lips: their blood lies closer to the surface and holds less oxygen than the cheeks'."""
 
 MEAN_LOG_LUMINANCE, SPREAD_LOG_LUMINANCE = np.log(0.20), 0.60
-"""Skin tone in the components: two spreads reach from CIE Y 0.06 to 0.66, L* 29 to 85."""
+"""Skin tone in the components: two coefficients either way reach from L* 28 to 79."""
 RACE_TONES = {"african": (0.165, 0.45), "asian": (0.045, 0.40), "caucasian": (0.020, 0.65)}
 """Median share of melanin and spread of its logarithm in the order of `makehuman.RACES`."""
 
@@ -89,7 +89,7 @@ class Person:
     """(R,) added in each of PIGMENT_REGIONS."""
     region_log_haemoglobin: np.ndarray
     mode_log_melanin: np.ndarray
-    """(120,) coefficients of the smooth modes."""
+    """(NUM_MODES,) coefficients of the smooth modes."""
     mode_log_haemoglobin: np.ndarray
     texture: np.ndarray
     """(K,) shares of the photographed skins' detail."""
@@ -126,7 +126,7 @@ class AlbedoModel:
     def albedo(self, coefficients: np.ndarray) -> np.ndarray:
         """Albedo (S, 3) of coefficients (K,), held inside ALBEDO_RANGE."""
         log_albedo = self.log_mean + np.tensordot(coefficients, self.basis, axes=1)
-        return np.clip(np.exp(log_albedo), *ALBEDO_RANGE)
+        return inside_range(np.exp(log_albedo))
 
     def coefficients(self, albedo: np.ndarray) -> np.ndarray:
         """Coefficients (K,) of the weighted least-squares fit of log albedo (S, 3)."""
@@ -143,6 +143,7 @@ def build_albedo(
     skins: Path,
     seed: int = 0,
     count: int = 80,
+    num_people: int = NUM_TRAINING_PEOPLE,
 ) -> AlbedoModel:
     """Build the albedo space.
 
@@ -154,10 +155,11 @@ def build_albedo(
         skins: folder of MakeHuman's system skins.
         seed: of the people drawn.
         count: of the components kept.
+        num_people: drawn, at least as many as components.
     """
     maps = build_maps(topology, mean_vertices, subdivision, quads, skins)
     table, generator = PigmentTable.build(), np.random.default_rng(seed)
-    people = (draw_gaussian_person(generator, len(maps.textures)) for _ in range(NUM_TRAINING_PEOPLE))
+    people = (draw_gaussian_person(generator, len(maps.textures)) for _ in range(num_people))
     log_albedos = np.stack([_log_albedo(maps, table, person) for person in people])
     return principal_components(log_albedos, maps, count)
 
@@ -189,7 +191,13 @@ def principal_components(log_albedos: np.ndarray, maps: AlbedoMaps, count: int) 
 
 def sample_albedo(maps: AlbedoMaps, table: PigmentTable, person: Person) -> np.ndarray:
     """Albedo (S, 3) of a person, linear sRGB inside ALBEDO_RANGE."""
-    return np.clip(np.exp(_log_albedo(maps, table, person)), *ALBEDO_RANGE)
+    return inside_range(np.exp(_log_albedo(maps, table, person)))
+
+
+def inside_range(albedo: np.ndarray) -> np.ndarray:
+    """Hold albedo (..., 3) inside ALBEDO_RANGE; a colour too light keeps its hue, lest it turn green."""
+    low, high = ALBEDO_RANGE
+    return np.maximum(albedo * np.minimum(high / albedo.max(axis=-1, keepdims=True), 1.0), low)
 
 
 def draw_person(
@@ -262,11 +270,11 @@ def _person(generator: np.random.Generator, num_textures: int, **given) -> Perso
     draw = generator.standard_normal
     return Person(
         log_haemoglobin=float(np.log(MEAN_HAEMOGLOBIN) + 0.18 + 0.18 * draw()),
-        yellowness=float(-0.03 + 0.04 * draw()),
+        yellowness=float(-0.03 + 0.035 * draw()),
         region_log_melanin=regions[:, 0] + regions[:, 1] * draw(len(regions)),
         region_log_haemoglobin=regions[:, 2] + regions[:, 3] * draw(len(regions)),
-        mode_log_melanin=MODE_MELANIN * draw(120),
-        mode_log_haemoglobin=MODE_HAEMOGLOBIN * draw(120),
+        mode_log_melanin=MODE_MELANIN * draw(NUM_MODES),
+        mode_log_haemoglobin=MODE_HAEMOGLOBIN * draw(NUM_MODES),
         texture=0.8 / num_textures + TEXTURE_SPREAD / np.sqrt(num_textures) * draw(num_textures),
         log_sclera=np.log(SCLERA) + 0.05 * draw() + 0.02 * draw() * np.array([0.0, 0.5, 1.5]),
         log_teeth=np.log(TEETH) + 0.08 * draw() + 0.05 * draw() * np.array([0.0, 0.5, 1.5]),
