@@ -10,7 +10,7 @@ from facefactor.face.build import albedo, albedo_maps, identity, makehuman, mesh
 from facefactor.face.build.albedo_maps import AlbedoMaps
 from facefactor.face.build.pigment import LUMINANCE, PigmentTable
 
-NUM_PEOPLE = 160
+NUM_PEOPLE = 120
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def maps(head: tuple, shared_data: Path) -> AlbedoMaps:
 
 
 @pytest.fixture(scope="module")
-def model(head: tuple, shared_data: Path) -> albedo.AlbedoModel:
-    return albedo.build_albedo(*head, shared_data / "skins", seed=0, count=80, num_people=NUM_PEOPLE)
+def model(maps: AlbedoMaps) -> albedo.AlbedoModel:
+    return albedo.albedo_space(maps, seed=0, count=80, num_people=NUM_PEOPLE)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_women_and_children_have_no_beard_and_old_people_grey_hair():
 
 
 @pytest.mark.data
-def test_the_same_seed_gives_the_same_model(head: tuple, shared_data: Path, model: albedo.AlbedoModel):
-    again = albedo.build_albedo(*head, shared_data / "skins", seed=0, count=80, num_people=NUM_PEOPLE)
+def test_the_same_seed_gives_the_same_model(maps: AlbedoMaps, model: albedo.AlbedoModel):
+    again = albedo.albedo_space(maps, seed=0, count=80, num_people=NUM_PEOPLE)
     assert np.array_equal(model.log_mean, again.log_mean)
     assert np.array_equal(model.basis, again.basis)

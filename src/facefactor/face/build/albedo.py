@@ -143,7 +143,6 @@ def build_albedo(
     skins: Path,
     seed: int = 0,
     count: int = 80,
-    num_people: int = NUM_TRAINING_PEOPLE,
 ) -> AlbedoModel:
     """Build the albedo space.
 
@@ -155,13 +154,15 @@ def build_albedo(
         skins: folder of MakeHuman's system skins.
         seed: of the people drawn.
         count: of the components kept.
-        num_people: drawn, at least as many as components.
     """
-    maps = build_maps(topology, mean_vertices, subdivision, quads, skins)
+    return albedo_space(build_maps(topology, mean_vertices, subdivision, quads, skins), seed, count)
+
+
+def albedo_space(maps: AlbedoMaps, seed: int, count: int, num_people: int = NUM_TRAINING_PEOPLE) -> AlbedoModel:
+    """Components of people drawn over the maps of the head; arguments as in `build_albedo`."""
     table, generator = PigmentTable.build(), np.random.default_rng(seed)
     people = (draw_gaussian_person(generator, len(maps.textures)) for _ in range(num_people))
-    log_albedos = np.stack([_log_albedo(maps, table, person) for person in people])
-    return principal_components(log_albedos, maps, count)
+    return principal_components(np.stack([_log_albedo(maps, table, person) for person in people]), maps, count)
 
 
 def principal_components(log_albedos: np.ndarray, maps: AlbedoMaps, count: int) -> AlbedoModel:
@@ -234,7 +235,7 @@ def draw_person(
         brow_bushiness=generator.uniform(0.0, 0.5),
         beard_density=beard,
         moustache_density=beard * generator.uniform(0.0, 0.6),
-        scalp_density=generator.uniform(0.0, 0.85),
+        scalp_density=0.6 * generator.beta(1.0, 2.0),
         log_hair=_draw_hair(generator, fairness, age_years),
         log_iris=_draw_iris(generator, fairness),
     )
