@@ -7,7 +7,8 @@ from facefactor.face.build import pigment
 MEASURED_SKIN_LAB = np.array(
     [[70, 9, 16], [67, 11, 17], [62, 11, 18.5], [56, 12.5, 19.5], [48, 12.5, 19], [38, 11, 15], [30, 9, 11.5]]
 )
-"""Typical spectrophotometer readings of inner to outer skin, from light to dark."""
+"""Typical skin from light to dark under a spectrophotometer: L* 70 and 38 as the task gave them, the others
+chosen by eye between and beyond them; not a published table."""
 WHITE_D65 = np.array([0.95047, 1.0, 1.08883])
 
 
