@@ -23,6 +23,8 @@ from facefactor.errors import AssetMissing, IncompatibleCode
 
 FORMAT = "facefactor.model/1"
 SHIPPED_MODEL = Path(__file__).resolve().parents[1] / "assets" / "face_model.safetensors"
+ALBEDO_RANGE = (0.01, 0.95)
+"""Least and largest linear albedo of anything on a head."""
 HALF_PRECISION = ("shape_basis", "expression_basis", "blink_basis", "log_albedo_mean", "reflectance_basis")
 """Arrays stored as float16: 0.005 mm and 0.001 in log albedo at the most."""
 

@@ -9,15 +9,17 @@ every identity. Geometry is native (V vertices); `MorphableFace.subdivide` refin
 albedo has. The first V of the S are the native ones.
 """
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from facefactor.code.names import EXPRESSION_NAMES
-from facefactor.face.model import FaceModel
+from facefactor.face.model import ALBEDO_RANGE, FaceModel
 
-BLINKS = (EXPRESSION_NAMES.index("eyeBlinkLeft"), EXPRESSION_NAMES.index("eyeBlinkRight"))
+BLINK_INDICES = (EXPRESSION_NAMES.index("eyeBlinkLeft"), EXPRESSION_NAMES.index("eyeBlinkRight"))
 JAW_OPEN = EXPRESSION_NAMES.index("jawOpen")
 MOUTH_CLOSE = EXPRESSION_NAMES.index("mouthClose")
 
@@ -59,7 +61,8 @@ class MorphableFace(nn.Module):
         self._hold("reflectance_basis", model.reflectance_basis[:, :count])
         coordinates = model.subdivision.tocoo()
         indices = torch.from_numpy(np.stack([coordinates.row, coordinates.col]).astype(np.int64))
-        matrix = torch.sparse_coo_tensor(indices, torch.from_numpy(coordinates.data), coordinates.shape)
+        values = torch.from_numpy(coordinates.data)
+        matrix = torch.sparse_coo_tensor(indices, values, coordinates.shape, check_invariants=True)
         self.register_buffer("subdivision", matrix.coalesce(), persistent=False)
 
     def vertices(
@@ -76,7 +79,7 @@ class MorphableFace(nn.Module):
         """
         expression = bound_mouth_close(expression)
         placed = self.neutral(shape) + torch.einsum("bj,jvc->bvc", expression, self.expression_basis)
-        blink = torch.einsum("be,bk,eknc->bnc", expression[:, BLINKS], shape, self.blink_basis)
+        blink = torch.einsum("be,bk,eknc->bnc", expression[:, BLINK_INDICES], shape, self.blink_basis)
         return placed.index_add(1, self.blink_vertices, blink)
 
     def neutral(self, shape: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch vertices 3"]:
@@ -87,14 +90,20 @@ class MorphableFace(nn.Module):
         """What each expression at weight 1 adds to the neutral face of one identity, millimetres."""
         basis = self.expression_basis.clone()
         blink = torch.einsum("k,eknc->enc", shape, self.blink_basis)
-        for side, index in enumerate(BLINKS):
+        for side, index in enumerate(BLINK_INDICES):
             basis[index, self.blink_vertices] += blink[side]
         return basis
 
     def albedo(self, reflectance: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch vertices 3"]:
-        """Diffuse albedo, linear RGB, positive; at the subdivided vertices, or the native ones if so built."""
+        """Diffuse albedo at the subdivided vertices, or the native ones if so built.
+
+        Returns:
+            Linear RGB inside ALBEDO_RANGE; a colour too light is scaled down and keeps its hue.
+        """
         log_albedo = self.log_albedo_mean + torch.einsum("bk,kvc->bvc", reflectance, self.reflectance_basis)
-        return log_albedo.exp()
+        low, high = ALBEDO_RANGE
+        excess = (log_albedo.amax(dim=-1, keepdim=True) - math.log(high)).clamp_min(0)
+        return (log_albedo - excess).exp().clamp_min(low)
 
     def subdivide(self, values: Float[Tensor, "batch vertices channels"]) -> Float[Tensor, "batch finer channels"]:
         """One Catmull–Clark step of positions or any other values at the native vertices."""

@@ -26,9 +26,8 @@ from scipy import sparse
 from facefactor.face.build.albedo_maps import NUM_MODES, AlbedoMaps, build_maps
 from facefactor.face.build.mesh import HeadTopology
 from facefactor.face.build.pigment import LUMINANCE, MEAN_HAEMOGLOBIN, PigmentTable, melanin_for_luminance
+from facefactor.face.model import ALBEDO_RANGE
 
-ALBEDO_RANGE = (0.01, 0.95)
-"""Nothing on a head is darker or lighter."""
 NUM_TRAINING_PEOPLE = 1500
 
 PIGMENT_REGIONS = {

@@ -20,10 +20,12 @@ from facefactor.face.build.regions import Regions, name_regions, open_slit
 from facefactor.face.build.registration import landmark_matrix
 from facefactor.face.closest import closest_points
 from facefactor.face.model import FaceModel
-from facefactor.photo.landmarks import NUM_MESH_LANDMARKS
+from facefactor.photo.landmarks import IBUG_51_FROM_478, NUM_MESH_LANDMARKS
 
 SHAPE_COMPONENTS = 80
 REFLECTANCE_COMPONENTS = 80
+JAW_POINTS = 17
+"""iBUG points 0 to 16, which MediaPipe's points do not hold."""
 MARKED_HEADS = 12
 """Random heads on which the landmark detector places its points."""
 FLAT_SKIN, FLAT_SCLERA, FLAT_IRIS, FLAT_PUPIL = (0.5, 0.4, 0.35), (0.9, 0.9, 0.9), (0.2, 0.1, 0.05), (0.02, 0.02, 0.02)
@@ -85,9 +87,8 @@ def build_face_model(sources: Sources, anny_only: bool = False, seed: int = 0) -
     albedo = build_albedo(topology, space.mean, subdivision, quads, sources.skins, seed, REFLECTANCE_COMPONENTS)
     log.info("albedo: %.1f %% of the variance explained", 100 * albedo.explained_variance.sum())
     points478 = _landmarks478(space, albedo, topology, regions, rng)
-    points68 = embed(
-        _carry_points(ict["mean_mm"][ict["landmarks68"]], heads, space), space.mean, _skin_triangles(topology, regions)
-    )
+    jaw = _carry_points(ict["mean_mm"][ict["landmarks68"][:JAW_POINTS]], heads, space)
+    points68 = _landmarks68(embed(jaw, space.mean, heads.skin_triangles), points478)
     measures = {
         "ict_residual_mm": round(heads.residual_mm, 3),
         "shape_explained": round(space.explained, 4),
@@ -153,6 +154,15 @@ def _landmarks478(
     }
     centres = {eye: topology.eye_centre(space.mean, eye) for eye in EYE_PARTS}
     return embed_landmarks(places, space.mean, topology.triangles, parts, centres)
+
+
+def _landmarks68(jaw: Embedding, points478: Embedding) -> Embedding:
+    """The jaw line of ICT-FaceKit's landmarks, and inside it the detector's own points in iBUG order."""
+    inner = list(IBUG_51_FROM_478)
+    return Embedding(
+        np.concatenate([jaw.vertices, points478.vertices[inner]]),
+        np.concatenate([jaw.weights, points478.weights[inner]]),
+    )
 
 
 def _carry_points(points: np.ndarray, heads: identity.IctHeads, space: identity.IdentitySpace) -> np.ndarray:

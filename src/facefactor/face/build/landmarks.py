@@ -4,7 +4,7 @@
 The fit compares the model's points with what a landmark detector sees, so the detector itself says where its points
 are: random heads are rendered from several sides, the detector marks them, and each point's place on the surface is
 the median over all pictures. Points of the lids are put on the skin's visible edge at the eyeball, inner lip points
-on their own lip. The 68 iBUG points come with ICT-FaceKit's registered mean head.
+on their own lip. Of the 68 iBUG points the inner 51 are among them; the jaw line comes with ICT-FaceKit's mean head.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,44 @@
+# Two commands for a fresh machine; each makes its own virtual environment and installs what it needs.
+#   make demo   reconstruct the sample photo into out/demo
+#   make test   lint, type-check and run the tests
+
+# mediapipe, the landmark teacher, has wheels for Python 3.11 and 3.12.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+TORCH := torch==2.13.0
+PIP := pip install --quiet --disable-pip-version-check
+# Many small matrices on few cores: threads of BLAS and OpenMP only get in each other's way.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+
+.PHONY: demo test clean
+
+demo: .venv-demo/installed
+	.venv-demo/bin/python examples/sample_photo.py out/demo/astronaut.png
+	.venv-demo/bin/facefactor reconstruct out/demo/astronaut.png --out out/demo
+
+test: .venv-test/installed
+	.venv-test/bin/ruff check
+	.venv-test/bin/ruff format --check
+	.venv-test/bin/mypy
+	.venv-test/bin/python -m pytest
+
+.venv-demo/installed: pyproject.toml Makefile
+	$(MAKE) --no-print-directory venv DIR=.venv-demo EXTRAS=train,prepare,demo
+
+.venv-test/installed: pyproject.toml Makefile
+	$(MAKE) --no-print-directory venv DIR=.venv-test EXTRAS=train,prepare,build,dev
+
+# A CPU build of torch where one is offered: by the index in use, or by PyTorch's own; else what the index has.
+.PHONY: venv
+venv:
+	@test -n "$(PYTHON)" || { echo "facefactor needs Python 3.11 or 3.12 on the PATH, or make PYTHON=/path/to/it" >&2; exit 1; }
+	$(PYTHON) -m venv $(DIR)
+	$(DIR)/bin/$(PIP) "$(TORCH)+cpu" 2>/dev/null \
+		|| $(DIR)/bin/$(PIP) --retries 1 --index-url https://download.pytorch.org/whl/cpu "$(TORCH)" 2>/dev/null \
+		|| $(DIR)/bin/$(PIP) "$(TORCH)"
+	$(DIR)/bin/$(PIP) --editable ".[$(EXTRAS)]"
+	touch $(DIR)/installed
+
+clean:
+	rm -rf .venv-demo .venv-test out

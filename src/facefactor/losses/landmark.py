@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far projected model landmarks are from detected ones.
+
+Distances are in units of the crop's side, so weights do not depend on its resolution. Points of the lids and lips count
+more, so that closed eyes close and open mouths open; points of the face's oval count less, since the detector lets
+them slide along the outline as the head turns.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from facefactor.photo import landmarks as names
+
+LID_WEIGHT, INNER_LIP_WEIGHT, OUTER_LIP_WEIGHT, IRIS_WEIGHT, OVAL_WEIGHT = 3.0, 3.0, 2.0, 2.0, 0.15
+
+
+def landmark_weights() -> Float[Tensor, " 478"]:
+    """Weight of each of the 478 points by what it marks."""
+    weights = torch.ones(names.NUM_LANDMARKS)
+    groups = (
+        (names.FACE_OVAL, OVAL_WEIGHT),
+        (names.LIPS_OUTER_UPPER + names.LIPS_OUTER_LOWER, OUTER_LIP_WEIGHT),
+        (names.LIPS_INNER_UPPER + names.LIPS_INNER_LOWER, INNER_LIP_WEIGHT),
+        (names.LEFT_EYE_UPPER + names.LEFT_EYE_LOWER + names.RIGHT_EYE_UPPER + names.RIGHT_EYE_LOWER, LID_WEIGHT),
+        (names.LEFT_IRIS + names.RIGHT_IRIS, IRIS_WEIGHT),
+    )
+    for ids, weight in groups:
+        weights[list(ids)] = weight
+    return weights
+
+
+def landmark_loss(
+    projected_px: Float[Tensor, "batch landmarks 2"],
+    detected_px: Float[Tensor, "batch landmarks 2"],
+    weights: Float[Tensor, "batch landmarks"],
+    crop_size_px: float,
+) -> Float[Tensor, " batch"]:
+    """Weighted mean squared distance, in squared crop sides.
+
+    Args:
+        projected_px: of the model.
+        detected_px: of the detector.
+        weights: what each point marks times its visibility.
+        crop_size_px: side of the crop.
+    """
+    squared = ((projected_px - detected_px) / crop_size_px).square().sum(dim=-1)
+    return (weights * squared).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far the rendered face's colours are from the photo's.
+
+    E = Σ_v w_v ‖photo(u_v) − colour_v‖₂ / Σ_v w_v
+
+over vertices, the unsquared distance of sRGB-encoded colours (ℓ2,1; MoFA, arXiv:1703.10580, eq. 8). Vertices that the
+face model cannot explain (hair, glasses, a hand) lose weight by `explained_share`.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+DISTANCE_FLOOR = 1e-3
+"""Added in quadrature, so that the distance has a gradient at zero."""
+
+
+def colour_distance(
+    photo_srgb: Float[Tensor, "batch vertices 3"], rendered_srgb: Float[Tensor, "batch vertices 3"]
+) -> Float[Tensor, "batch vertices"]:
+    """Euclidean distance of colours at each vertex, in sRGB units of [0, 1]."""
+    return ((photo_srgb - rendered_srgb).square().sum(dim=-1) + DISTANCE_FLOOR**2).sqrt()
+
+
+def photometric_loss(
+    distance: Float[Tensor, "batch vertices"], weights: Float[Tensor, "batch vertices"]
+) -> Float[Tensor, " batch"]:
+    """Weighted mean distance; zero where no vertex has weight."""
+    return (weights * distance).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)
+
+
+def explained_share(
+    distance: Float[Tensor, "batch vertices"], is_used: Bool[Tensor, "batch vertices"], tolerance: float
+) -> Float[Tensor, "batch vertices"]:
+    """How much the face model explains each vertex: 1 / (1 + (distance / s)²)², a robust weight without gradient.
+
+    The scale s is `tolerance` times the median distance over used vertices of each face, so a photo that fits badly
+    everywhere is not thrown away.
+    """
+    with torch.no_grad():
+        used = torch.where(is_used, distance, distance.new_tensor(torch.nan))
+        scale = tolerance * used.nanmedian(dim=-1, keepdim=True).values.clamp_min(0.01)
+        return (1 + (distance / scale).square()).reciprocal().square()
+
+
+def projected_areas(
+    positions_px: Float[Tensor, "batch vertices 2"], triangles: Int[Tensor, "faces 3"]
+) -> Float[Tensor, "batch vertices"]:
+    """Pixels that each vertex stands for: a third of the area of its front-facing triangles; no gradient.
+
+    With these as weights the mean over vertices is a mean over pixels, although the mesh is finer at eyes and lips.
+    """
+    with torch.no_grad():
+        a, b, c = (positions_px[:, triangles[:, corner]] for corner in range(3))
+        edge_ab, edge_ac = b - a, c - a
+        # y runs down, so triangles that face the viewer turn clockwise in the picture's axes.
+        doubled = edge_ab[..., 1] * edge_ac[..., 0] - edge_ab[..., 0] * edge_ac[..., 1]
+        share = doubled.clamp_min(0) / 6
+        areas = positions_px.new_zeros(positions_px.shape[:2])
+        for corner in range(3):
+            areas.index_add_(1, triangles[:, corner], share)
+        return areas
