@@ -316,7 +316,7 @@ def make_pipe(path: Path) -> None:
     ("write", "cause"),
     [
         (lambda path: None, "no such file"),
-        (make_folder, "is a folder, not a photo"),
+        (make_folder, "is a folder; name the photos in it"),
         (write_nothing, "is empty"),
         (write_text, "is not an image in a format that can be read"),
         (write_header_only, "cannot be read"),

@@ -93,7 +93,8 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
         "reconstruct",
         parents=[verbosity],
         help="turn photos into 3D heads",
-        description="For face k of p.jpg, write OUT/p/k.json, OUT/p/k.glb and OUT/p/k.png.",
+        description="For face k of p.jpg, write DIR/p/k.json, DIR/p/k.glb and DIR/p/k.png. When several photos of a "
+        "run are called p, the first is in DIR/p, the others in DIR/p-2, DIR/p-3, ….",
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="image files")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")
@@ -103,7 +104,7 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
     parser.add_argument(
         "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
     )
-    parser.add_argument("--refine", action="store_true", help="improve the engine's answer by a longer fit")
+    parser.add_argument("--refine", action="store_true", help="follow the engine by a fit; no change with --engine fit")
     parser.add_argument("--json", action="store_true", help="print one line of JSON per face on stdout")
     parser.set_defaults(handler="facefactor.apps.reconstruct:run")
 

@@ -5,9 +5,11 @@ The bytes go to a temporary name in the target's own folder, which then takes th
 (`os.replace`), so a crash, a full disk or Ctrl-C never leaves half a file under the final name.
 """
 
+import contextlib
 import io
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +24,46 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OutputUnwritable: the folder or file cannot be written, or the disk is full.
     """
-    temporary = path.with_name(f".facefactor-{secrets.token_hex(8)}.partial")
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Put several files in their places only once all of their bytes are on the disk.
+
+    Raises:
+        OutputUnwritable: as `write_bytes`; none of the files is then new, unless the renaming itself failed.
+    """
+    temporaries = {path: path.with_name(f".facefactor-{secrets.token_hex(8)}.partial") for path in contents}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
+            for path, temporary in temporaries.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(contents[path])
+            for path, temporary in temporaries.items():
+                os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            for temporary in temporaries.values():
+                _remove(temporary)
     except OSError as error:
         raise OutputUnwritable(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder and try a file in it, so that a long run fails at its start and not at its end.
+
+    Raises:
+        OutputUnwritable: the folder cannot be made or written to.
+    """
+    probe = folder / f".facefactor-{secrets.token_hex(8)}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.touch()
+        finally:
+            _remove(probe)
+    except OSError as error:
+        raise OutputUnwritable(f"{folder}: cannot be written to: {error.strerror or error}") from error
 
 
 def write_png(path: Path, picture_srgb: np.ndarray) -> None:
@@ -50,3 +82,9 @@ def encode_png(picture_srgb: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture_srgb).save(file, format="PNG")
     return file.getvalue()
+
+
+def _remove(temporary: Path) -> None:
+    """Delete the file if it is there; it is not where its folder could not be made."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        temporary.unlink()

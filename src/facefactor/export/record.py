@@ -5,7 +5,8 @@ Numbers are kept to nine significant digits: they then return every float32 exac
 file's shape, K, R and t lands within 0.01 px of where the unrounded numbers put it, even in a photo of 12,000 px.
 Keys come in one fixed order, so the same face gives the same bytes. NaN and infinity are refused both ways.
 
-Layout (px and degrees of the original photo; head and camera frames as in docs/conventions.md):
+Layout (px and degrees of the original photo, turned upright as its EXIF says; head and camera frames as in
+docs/conventions.md):
 
     schema, photo {name, width, height}, engine, weights_hash, model_hash, face_box_px {x, y, width, height},
     camera {K 3×3, R 3×3, t 3 (mm), euler_deg {yaw, pitch, roll}, distance_mm},
@@ -83,9 +84,9 @@ class Quality:
     """How well the face explains the photo."""
 
     photometric: float
-    """Median ℓ2 distance of sRGB colours in [0, 1] over visible skin."""
+    """Mean ℓ2 distance of sRGB colours in [0, 1] over the visible skin of the face."""
     landmark_px: float
-    """Median distance of projected and found landmarks, pixels of the original photo."""
+    """Mean distance of the 51 inner landmarks, projected and found, pixels of the original photo."""
     confidence: float
     """In [0, 1]."""
 
@@ -145,8 +146,13 @@ def write_face_record(path: Path, record: FaceRecord) -> None:
     Raises:
         OutputUnwritable: the folder or file cannot be written.
     """
+    write_bytes(path, encode_face_record(record))
+
+
+def encode_face_record(record: FaceRecord) -> bytes:
+    """Return the JSON file of one face, a line for each of its keys."""
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in to_json_dict(record).items()]
-    write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii"))
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii")
 
 
 def read_face_record(path: Path) -> FaceRecord:

@@ -144,7 +144,7 @@ def _check_is_file(path: Path) -> None:
     except OSError as error:
         raise PhotoUnreadable(f"{_shown(path)}: {_one_line(error)}") from None
     if stat.S_ISDIR(status.st_mode):
-        raise PhotoUnreadable(f"{_shown(path)}: is a folder, not a photo")
+        raise PhotoUnreadable(f"{_shown(path)}: is a folder; name the photos in it")
     if not stat.S_ISREG(status.st_mode):
         raise PhotoUnreadable(f"{_shown(path)}: is not a regular file")
     if status.st_size == 0:

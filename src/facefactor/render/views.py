@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures that explain one reconstructed face: over its photo, its parts, and under other lights (torch).
+
+Place in the flow: a face code in a crop's camera → vertices and albedo → these pictures → `export/row.py`. All are
+seen by the crop's camera, so that they lie over each other.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from facefactor.light.presets import preset_light
+from facefactor.render.picture import render_albedo, render_geometry, render_picture, render_shading
+
+RELIT_PRESETS = ("left", "top", "sunset")
+BACKGROUND_SRGB = 0.16
+"""Behind heads that are not drawn over the photo: dark, so that bright and dark skin both stand out."""
+
+
+@dataclass(frozen=True)
+class PosedFace:
+    """One face before the crop's camera."""
+
+    vertices_camera: Float[Tensor, "vertices 3"]
+    """Millimetres."""
+    albedo_linear: Float[Tensor, "vertices 3"]
+    illumination: Float[Tensor, "9 3"]
+    """Spherical harmonics in the crop's camera frame."""
+    triangles: Int[Tensor, "faces 3"]
+    """The whole head."""
+    mask_triangles: Int[Tensor, "mask_faces 3"]
+    """The part of it that is drawn over the photo: face, eyes and mouth, without scalp, ears and neck."""
+
+
+@torch.no_grad()
+def render_views(
+    face: PosedFace, K: Float[Tensor, "3 3"], crop_srgb: Float[Tensor, "size size 3"]
+) -> list[Float[Tensor, "size size 3"]]:
+    """Draw the face over the crop, its geometry, albedo and shading, and the head under `RELIT_PRESETS`.
+
+    Args:
+        face: what to draw.
+        K: the crop's intrinsics.
+        crop_srgb: [0, 1].
+
+    Returns:
+        Four pictures and one for each preset, sRGB in [0, 1].
+    """
+    size = crop_srgb.shape[0]
+    vertices, albedo, light = face.vertices_camera[None], face.albedo_linear[None], face.illumination[None]
+    head = (K, face.triangles, size, size)
+    plain = torch.full_like(crop_srgb, BACKGROUND_SRGB)[None]
+    overlay = render_picture(
+        vertices, albedo, light, K, face.mask_triangles, size, size, background_srgb=crop_srgb[None]
+    )
+    pictures = [
+        overlay,
+        render_geometry(vertices, *head, background_srgb=plain),
+        render_albedo(vertices, albedo, *head, background_srgb=plain),
+        render_shading(vertices, light, *head, background_srgb=plain),
+    ]
+    for name in RELIT_PRESETS:
+        preset = preset_light(name).to(vertices)[None]
+        pictures.append(render_picture(vertices, albedo, preset, *head, background_srgb=plain))
+    return [picture.srgb[0] for picture in pictures]
