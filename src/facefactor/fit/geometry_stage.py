@@ -22,7 +22,7 @@ from facefactor.face.morph import BLINK_INDICES, MorphableFace, bound_mouth_clos
 NOMINAL_DISTANCE_MM, DISTANCE_SPREAD_MM = 1000.0, 70.0
 LANDMARK_SPREAD = 0.006
 """Standard deviation of a detected point, in crop sides."""
-INDEPENDENT_POINTS = 100.0
+INDEPENDENT_POINTS = 200.0
 """Errors of neighbouring points go together: all points count as much as this many independent ones."""
 EXPRESSION_SPREAD = 0.3
 POSE_ITERATIONS, FULL_ITERATIONS = 12, 12

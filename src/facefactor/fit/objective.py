@@ -20,7 +20,7 @@ from facefactor.face.morph import MorphableFace
 from facefactor.fit.geometry_stage import DISTANCE_SPREAD_MM, NOMINAL_DISTANCE_MM, LandmarkModel
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, ambient_light, evaluate_basis, irradiance_over_pi
 from facefactor.losses.landmark import landmark_loss
-from facefactor.losses.light import light_prior, negative_light
+from facefactor.losses.light import light_prior, negative_light, scene_white
 from facefactor.losses.photometric import colour_distance, explained_share, photometric_loss, projected_areas
 from facefactor.losses.prior import expression_prior, gaussian_prior
 from facefactor.photo.landmarks import IBUG_51_FROM_478
@@ -39,15 +39,15 @@ CONSTANT_RIDGE, DIRECTIONAL_RIDGE = 1e-4, 2e-2
 class FitSettings:
     """Weights and lengths of the fit."""
 
-    landmark: float = 900.0
+    landmark: float = 1500.0
     """Of the mean squared landmark distance, in crop sides."""
-    shape: float = 6e-4
+    shape: float = 3e-4
     """Of half the squared norm of shape."""
-    reflectance: float = 6e-4
+    reflectance: float = 4e-4
     """Of half the squared norm of reflectance."""
-    expression: float = 4e-3
+    expression: float = 2e-3
     """Of the expression prior."""
-    light: float = 4e-3
+    light: float = 6e-3
     """Of the prior on light's strength and tint."""
     negative_light: float = 10.0
     """Of the mean squared irradiance below zero."""
@@ -105,6 +105,7 @@ class PhotoObjective:
         self.landmarks_px, self.landmark_weights = landmarks_px, landmark_weights
         covered = torch.ones(self.size, self.size) if coverage is None else coverage.float()
         self._covered = covered[None, :, :, None]
+        self._scene_white = scene_white(srgb_to_linear(self.crop_srgb))
         self._picture = self.crop_srgb
         self._is_visible: Tensor | None = None
 
@@ -132,7 +133,7 @@ class PhotoObjective:
             + settings.shape * gaussian_prior(parameters["shape"][None])
             + settings.reflectance * gaussian_prior(parameters["reflectance"][None])
             + settings.expression * expression_prior(parameters["expression"][None])
-            + settings.light * light_prior(parameters["illumination"][None])
+            + settings.light * light_prior(parameters["illumination"][None], view.mean_irradiance, self._scene_white)
             + settings.negative_light * negative_light(view.irradiance[:, self.masks.compared])
         )
         return terms.sum() + settings.distance * 0.5 * score.square()
@@ -224,6 +225,12 @@ class _View:
     albedo: Tensor
     irradiance: Tensor
     weights: Tensor
+
+    @property
+    def mean_irradiance(self) -> Tensor:
+        """(1, 3) over the visible face."""
+        share = self.weights / self.weights.sum().clamp_min(1e-9)
+        return (share[..., None] * self.irradiance).sum(dim=1)
 
     @property
     def colour_linear(self) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from facefactor.photo import landmarks as names
 
-LID_WEIGHT, INNER_LIP_WEIGHT, OUTER_LIP_WEIGHT, IRIS_WEIGHT, OVAL_WEIGHT = 3.0, 3.0, 2.0, 2.0, 0.15
+LID_WEIGHT, INNER_LIP_WEIGHT, OUTER_LIP_WEIGHT, IRIS_WEIGHT, OVAL_WEIGHT = 3.0, 3.0, 2.0, 2.0, 0.5
 
 
 def landmark_weights() -> Float[Tensor, " 478"]:

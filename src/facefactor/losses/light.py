@@ -1,22 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What light is plausible: nowhere negative, near white, of ordinary strength; its direction is free.
+"""What light is plausible: nowhere negative, near white, as strong as the scene's brightest things say; from anywhere.
 
-Light's colour and strength and the skin's tone explain each other; a soft pull to white light of the strength at which
-photos are exposed decides what the sclera and the skin's own colour leave open.
+Light and skin tone explain each other: a dark face in bright light and a light face in dim light give one picture. What
+is white in the scene decides (the white-patch rule of Land & McCann 1971): where a high percentile of the photo is
+bright, the light is strong, and a face that is darker has darker skin. The colour of that percentile also says,
+less reliably, what the light's colour is.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from facefactor.light.spherical_harmonics import Y00
 
-EXPOSED_STRENGTH = 0.75
-"""Irradiance over π at which a photo shows a face: albedo 0.35, a medium skin, then encodes to sRGB 0.55."""
-STRENGTH_SPREAD = 0.45
-"""Standard deviation of the logarithm of the strength."""
+WHITE_PERCENTILE = 0.97
+WHITE_ALBEDO = 0.85
+"""Linear albedo that the photo's brightest things are taken to have."""
+LEAST_STRENGTH = 0.2
+"""A photo darker than this says no more about its light."""
+TINT_TRUST = 0.5
+"""Share of the white patch's tint that is taken for the light's: white things are rarer than bright ones."""
+STRENGTH_SPREAD = 0.3
+"""Standard deviation of the logarithm of the face's mean irradiance against the scene's."""
 TINT_SPREAD = 0.12
-"""Standard deviation of the logarithm of red and blue against green."""
+"""Standard deviation of the logarithm of a colour channel against the mean of the three."""
+DIRECTIONAL_TINT_SPREAD = 0.06
+"""Standard deviation of a channel of a directional term against the mean of the three, in units of irradiance."""
+
+
+def scene_white(picture_linear: Float[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3"]:
+    """Estimate the irradiance over π of a scene from its brightest colours.
+
+    Args:
+        picture_linear: the photo or a generous crop of it, linear RGB.
+    """
+    bright = picture_linear.flatten(1, 2).quantile(WHITE_PERCENTILE, dim=1) / WHITE_ALBEDO
+    strength = bright.mean(dim=-1, keepdim=True).clamp_min(LEAST_STRENGTH)
+    return strength * (bright / bright.mean(dim=-1, keepdim=True).clamp_min(1e-3)).clamp_min(0.1) ** TINT_TRUST
 
 
 def negative_light(irradiance: Float[Tensor, "batch points 3"]) -> Float[Tensor, " batch"]:
@@ -24,11 +43,21 @@ def negative_light(irradiance: Float[Tensor, "batch points 3"]) -> Float[Tensor,
     return irradiance.clamp_max(0).square().mean(dim=(1, 2))
 
 
-def light_prior(illumination: Float[Tensor, "batch 9 3"]) -> Float[Tensor, " batch"]:
-    """½ Σ of squared standard scores: the ambient term's strength and tint, and the tint of the other terms."""
-    ambient = (illumination[:, 0] * Y00).clamp_min(1e-3).log()
-    strength = (ambient.mean(dim=-1) - torch.log(torch.tensor(EXPOSED_STRENGTH))) / STRENGTH_SPREAD
-    tint = (ambient - ambient.mean(dim=-1, keepdim=True)) / TINT_SPREAD
+def light_prior(
+    illumination: Float[Tensor, "batch 9 3"],
+    mean_irradiance: Float[Tensor, "batch 3"],
+    expected: Float[Tensor, "batch 3"],
+) -> Float[Tensor, " batch"]:
+    """½ Σ of squared standard scores: strength and tint on the face, and the tint of directional terms.
+
+    Args:
+        illumination: spherical harmonics.
+        mean_irradiance: over the visible face, irradiance over π.
+        expected: the same of the scene, see `scene_white`.
+    """
+    ratio = mean_irradiance.clamp_min(1e-3).log() - expected.log()
+    strength = ratio.mean(dim=-1) / STRENGTH_SPREAD
+    tint = (ratio - ratio.mean(dim=-1, keepdim=True)) / TINT_SPREAD
     directional = illumination[:, 1:] * Y00
-    spread = (directional - directional.mean(dim=-1, keepdim=True)) / TINT_SPREAD
+    spread = (directional - directional.mean(dim=-1, keepdim=True)) / DIRECTIONAL_TINT_SPREAD
     return 0.5 * (strength.square() + tint.square().sum(dim=-1) + spread.square().sum(dim=(1, 2)))

@@ -16,7 +16,7 @@ from facefactor.face.build.albedo import AlbedoModel, build_albedo
 from facefactor.face.build.expression import ExpressionSpace, build_expressions
 from facefactor.face.build.landmarks import Embedding, embed, embed_landmarks, mark_landmarks, symmetric_places
 from facefactor.face.build.mesh import EYE_PARTS, HeadTopology
-from facefactor.face.build.regions import Regions, name_regions, open_slit
+from facefactor.face.build.regions import Regions, divide_at_slit, name_regions, open_slit
 from facefactor.face.build.registration import landmark_matrix
 from facefactor.face.closest import closest_points
 from facefactor.face.model import FaceModel
@@ -28,6 +28,9 @@ JAW_POINTS = 17
 """iBUG points 0 to 16, which MediaPipe's points do not hold."""
 MARKED_HEADS = 12
 """Random heads on which the landmark detector places its points."""
+TEETH_OFFSETS_MM = {"upper_teeth": (0.0, -2.0, 3.5), "lower_teeth": (0.0, 0.0, 3.5)}
+"""MakeHuman's teeth stand 9 mm behind the lips, where a smile hides them; incisors stand 4 to 5 mm behind, and the
+upper ones end about 2 mm below the resting lip."""
 FLAT_SKIN, FLAT_SCLERA, FLAT_IRIS, FLAT_PUPIL = (0.5, 0.4, 0.35), (0.9, 0.9, 0.9), (0.2, 0.1, 0.05), (0.02, 0.02, 0.02)
 """Plain linear colours under which the detector marks the two mean heads before there is an albedo model."""
 
@@ -126,7 +129,10 @@ def _identity_space(
     samples = [identity.sample_makehuman_heads(topology, base, count, rng)]
     if not anny_only:
         samples.append(identity.sample_ict_heads(heads, count, rng).astype(np.float32))
-    return identity.identity_space(samples, heads.face, topology, regions, SHAPE_COMPONENTS)
+    space = identity.identity_space(samples, heads.face, topology, regions, SHAPE_COMPONENTS)
+    for part, offset_mm in TEETH_OFFSETS_MM.items():
+        space.mean[topology.parts[part]] += np.array(offset_mm, dtype=space.mean.dtype)
+    return space
 
 
 def _landmarks478(
@@ -145,11 +151,13 @@ def _landmarks478(
     missing = np.flatnonzero(~np.isfinite(places).all(axis=1))
     if len(missing):
         raise ValueError(f"the detector never saw landmarks {missing.tolist()} on the rendered heads")
-    slit = open_slit(regions.lip_seam, space.mean)
+    mouth = open_slit(regions.lip_seam, space.mean)
+    skin_edges = topology.edges[np.isin(topology.edges, regions.outer_skin).all(axis=1)]
+    upper, lower = divide_at_slit(regions.outer_skin, mouth, space.mean, skin_edges)
     parts = {
         "outer_skin": regions.outer_skin,
-        "upper_lip_side": np.setdiff1d(regions.outer_skin, slit.lower),
-        "lower_lip_side": np.setdiff1d(regions.outer_skin, slit.upper),
+        "upper_lip_side": upper,
+        "lower_lip_side": lower,
         **{eye: topology.parts[eye] for eye in EYE_PARTS},
     }
     centres = {eye: topology.eye_centre(space.mean, eye) for eye in EYE_PARTS}

@@ -135,6 +135,23 @@ def open_slit(loop: np.ndarray, vertices: np.ndarray) -> Slit:
     return Slit(loop[upper[1:-1]], loop[lower[1:-1]], weights[1:-1])
 
 
+def divide_at_slit(
+    ids: np.ndarray, slit: Slit, vertices: np.ndarray, edges: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split vertices by which border of a slit is nearer along the surface.
+
+    Returns:
+        The ids nearer to the upper border, and those nearer to the lower one.
+    """
+    lengths = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    graph = sparse.coo_matrix((lengths, edges.T), shape=(len(vertices), len(vertices))).tocsr()
+    to_upper, to_lower = (
+        csgraph.dijkstra(graph, directed=False, indices=border, min_only=True) for border in (slit.upper, slit.lower)
+    )
+    is_upper = to_upper[ids] <= to_lower[ids]
+    return ids[is_upper], ids[~is_upper]
+
+
 def _arc_length(points: np.ndarray) -> np.ndarray:
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)])

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carry the photo's own fine detail into the fitted albedo: beard, freckles, make-up, the line of the brows.
+
+The albedo space has 80 components and no single hair. Where the photo shows the skin, the ratio of photo to rendering
+in linear light is what the model missed,
+
+    r_v = log(photo_v / colour_v),    albedo'_v = albedo_v · exp(c_v (r_v − smooth(r)_v)),
+
+of which only the detail finer than DETAIL_SCALE_MM is taken: anything wider may be light rather than skin. The trust c
+falls where the surface turns away or is hidden, and where the ratio is larger than skin's: strands of hair, frames of
+glasses and background are left out. It is used for pictures and textures, never in the code or any reported error.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import sparse
+from scipy.sparse.linalg import factorized
+from torch import Tensor
+
+from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
+from facefactor.code.face_code import FaceCode
+from facefactor.face.model import ALBEDO_RANGE, FaceModel
+from facefactor.face.morph import MorphableFace
+from facefactor.render.shade import srgb_to_linear
+from facefactor.render.vertex import VertexRendering, render_vertices, sample_picture
+
+DETAIL_SCALE_MM = 36.0
+"""Detail wider than this is left to light and to the albedo space."""
+SKIN_LOG_RATIO, FOREHEAD_LOG_RATIO = 1.1, 0.45
+"""Log ratio at which trust is halved: a beard is far from the albedo space, and on the forehead what is far is hair."""
+FOREHEAD_MM = (20.0, 30.0)
+"""Height above the eyes on the mean head over which the face becomes forehead."""
+RATIO_FLOOR = 0.01
+"""Linear colour below which ratios are not trusted."""
+FACING_RAMP = (0.25, 0.55)
+"""Cosines between normal and view at which detail begins to be taken, and is taken fully."""
+FEATHER_STEPS = 6
+"""Rounds of averaging with neighbours that soften the border of where detail is taken."""
+
+
+class DetailTransfer:
+    """Takes the detail of photos for one face model.
+
+    Args:
+        model: the face model; its subdivided mesh carries the detail.
+    """
+
+    def __init__(self, model: FaceModel) -> None:
+        self._face = MorphableFace(model)
+        self._triangles = torch.from_numpy(model.triangles_subdivided).long()
+        in_face = np.zeros(model.num_vertices, dtype=np.float32)
+        in_face[model.regions["face"]] = 1
+        self._in_face = (model.subdivision @ in_face) > 0.999
+        height = model.subdivision @ model.mean[:, 1]
+        self._skin_log_ratio = np.interp(height, FOREHEAD_MM, (SKIN_LOG_RATIO, FOREHEAD_LOG_RATIO))
+        self._average = _neighbour_average(model.triangles_subdivided, model.num_subdivided)
+        self._edge_mm = _edge_length(model)
+
+    @torch.no_grad()
+    def albedo(
+        self, code: FaceCode[Tensor], crop_srgb: Float[Tensor, "size size 3"], K: Float[Tensor, "3 3"]
+    ) -> Float[Tensor, "subdivided 3"]:
+        """Albedo of a fitted face with the photo's detail, linear RGB at the subdivided vertices.
+
+        Args:
+            code: one face in the crop's camera, no batch dimension.
+            crop_srgb: the crop it was fitted to, [0, 1].
+            K: the crop's intrinsics.
+        """
+        albedo = self._face.albedo(code.reflectance[None])
+        vertices = self._face.subdivide(self._face.vertices(code.shape[None], code.expression[None]))
+        vertices = move_to_camera(vertices, matrix_from_axis_angle(code.rotation[None]), code.translation[None])
+        height, width = crop_srgb.shape[:2]
+        view = render_vertices(vertices, albedo, code.illumination[None], K, self._triangles, height, width)
+        photo = srgb_to_linear(sample_picture(crop_srgb[None], view.positions_px))
+        ratio = (photo.clamp_min(RATIO_FLOOR) / view.colour_linear.clamp_min(RATIO_FLOOR)).log()[0]
+        trust = self._trust(vertices, view, ratio)
+        detail = trust[:, None] * self._fine_part(ratio.numpy(), trust)
+        return (albedo[0] * torch.from_numpy(detail).float().exp()).clamp(*ALBEDO_RANGE)
+
+    def _trust(self, vertices: Tensor, view: VertexRendering, ratio: Tensor) -> np.ndarray:
+        """(S,) in [0, 1]: seen, turned to the camera, inside the face, coloured like skin; with a soft border."""
+        cosine = (view.normals_camera * -torch.nn.functional.normalize(vertices, dim=-1)).sum(dim=-1)[0].numpy()
+        begin, full = FACING_RAMP
+        facing = np.clip((cosine - begin) / (full - begin), 0, 1)
+        like_skin = 1 / (1 + (ratio.mean(dim=-1).numpy() / self._skin_log_ratio) ** 4)
+        trust = facing * view.is_visible[0].numpy() * self._in_face * like_skin
+        soft = trust
+        for _ in range(FEATHER_STEPS):
+            soft = np.minimum(self._average @ soft, trust)
+        return soft
+
+    def _fine_part(self, ratio: np.ndarray, trust: np.ndarray) -> np.ndarray:
+        """The ratio less its smooth part, which solves (diag(trust) + (scale/edge)² Δ) s = trust · ratio."""
+        laplacian = sparse.identity(len(trust)) - self._average
+        stiffness = (DETAIL_SCALE_MM / self._edge_mm / (2 * np.pi)) ** 2
+        system = sparse.diags(trust + 1e-4) + stiffness * laplacian
+        return ratio - factorized(system.tocsc())(trust[:, None] * ratio)
+
+
+def _neighbour_average(triangles: np.ndarray, num_vertices: int) -> sparse.csr_matrix:
+    """(S, S): each vertex's neighbours' mean."""
+    sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    both = np.unique(np.concatenate([sides, sides[:, ::-1]]), axis=0)
+    links = sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(num_vertices, num_vertices))
+    return (sparse.diags(1 / np.maximum(np.asarray(links.sum(axis=1)).ravel(), 1)) @ links).tocsr()
+
+
+def _edge_length(model: FaceModel) -> float:
+    """Median length of the face's edges on the subdivided mesh, mm."""
+    sides = model.triangles[np.isin(model.triangles, model.regions["face"]).all(axis=1)][:, :2]
+    return 0.5 * float(np.median(np.linalg.norm(model.mean[sides[:, 0]] - model.mean[sides[:, 1]], axis=1)))
