@@ -120,6 +120,7 @@ def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     sample = actions.add_parser("sample", parents=[verbosity], help="draw a sheet of random heads")
     sample.add_argument("--count", type=_positive_int, default=12, metavar="N", help="heads on the sheet (default: 12)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the random heads (default: 0)")
+    sample.add_argument("--expressions", action="store_true", help="draw the 52 expressions at weight 1 instead")
     sample.add_argument("--out", required=True, type=Path, metavar="PICTURE.png", help="picture to write")
     sample.set_defaults(handler="facefactor.apps.model:run_sample")
 
@@ -135,6 +136,9 @@ def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     )
     fit_scans.add_argument(
         "--out", required=True, type=Path, metavar="REPORT", help="folder for the report and pictures"
+    )
+    fit_scans.add_argument(
+        "--model", action="append", default=[], type=Path, metavar="FILE", help="another model to compare; may repeat"
     )
     fit_scans.set_defaults(handler="facefactor.apps.model:run_fit_scans")
 

@@ -257,9 +257,9 @@ def _detail_controls(topology: HeadTopology, num_base: int) -> list:
     pairs = {}
     for name in targets:
         stem, _, suffix = name.rpartition("-")
-        for low, high in OPPOSITES:
-            if suffix == low and f"{stem}-{high}" in targets:
-                pairs[stem] = (targets[name], targets[f"{stem}-{high}"])
+        for negative, positive in OPPOSITES:
+            if suffix == negative and f"{stem}-{positive}" in targets:
+                pairs[stem] = (targets[name], targets[f"{stem}-{positive}"])
     controls = []
     for stem, (low, high) in pairs.items():
         if stem.startswith("r-"):
