@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class MediaPipeLandmarks:
     """MediaPipe Face Mesh with irises; deterministic, one photo at a time."""
 
     def __init__(self) -> None:
-        self._mesh = _start_mesh()
+        self._mesh = start_face_mesh()
 
     def detect(self, photo: Photo, box: FaceBox) -> Landmarks | None:
         """Find the landmarks of the face in `box`; see `LandmarkDetector.detect`.
@@ -72,7 +73,7 @@ class MediaPipeLandmarks:
         size_px = math.sqrt(box.area_px2)
         T_photo_cutout = similarity(box.centre_px, margin * size_px / CUTOUT_SIZE_PX, angle_rad, CUTOUT_SIZE_PX)
         cutout = np.rint(crop_image(photo, T_photo_cutout, CUTOUT_SIZE_PX) * 255).astype(np.uint8)
-        points = _run_mesh(self._mesh, cutout)
+        points = run_face_mesh(self._mesh, cutout)
         if points is None:
             return None
         points_px = crop_to_photo(points[:, :2], T_photo_cutout)
@@ -104,7 +105,7 @@ def profile_visibility(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 - (1 - LEAST_VISIBILITY) * turned * far
 
 
-def _start_mesh():
+def start_face_mesh() -> Any:
     """Load MediaPipe and start its graph, with its start-up messages kept from the terminal."""
     with _quiet_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -116,7 +117,7 @@ def _start_mesh():
     return mesh
 
 
-def _run_mesh(mesh, srgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+def run_face_mesh(mesh: Any, srgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     """Points (478, 3) in pixels of the cut-out, z in pixels too; None when there is no face."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MediaPipe calls protobuf functions that warn of their age

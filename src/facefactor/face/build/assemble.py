@@ -28,9 +28,9 @@ JAW_POINTS = 17
 """iBUG points 0 to 16, which MediaPipe's points do not hold."""
 MARKED_HEADS = 12
 """Random heads on which the landmark detector places its points."""
-TEETH_OFFSETS_MM = {"upper_teeth": (0.0, -2.0, 3.5), "lower_teeth": (0.0, 0.0, 3.5)}
+TEETH_OFFSETS_MM = {"upper_teeth": (0.0, -3.5, 3.5), "lower_teeth": (0.0, 0.0, 3.5)}
 """MakeHuman's teeth stand 9 mm behind the lips, where a smile hides them; incisors stand 4 to 5 mm behind, and the
-upper ones end about 2 mm below the resting lip."""
+upper ones end 3 to 4 mm below the resting lip."""
 FLAT_SKIN, FLAT_SCLERA, FLAT_IRIS, FLAT_PUPIL = (0.5, 0.4, 0.35), (0.9, 0.9, 0.9), (0.2, 0.1, 0.05), (0.02, 0.02, 0.02)
 """Plain linear colours under which the detector marks the two mean heads before there is an albedo model."""
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from facefactor.errors import require
 from facefactor.face.build.registration import vertex_normals
 from facefactor.face.closest import closest_points
 from facefactor.photo.colour import linear_to_srgb
@@ -27,6 +26,7 @@ from facefactor.photo.landmarks import (
     RIGHT_EYE_UPPER,
     RIGHT_IRIS,
 )
+from facefactor.photo.mediapipe_landmarks import run_face_mesh, start_face_mesh
 from facefactor.render.rasterise import rasterise
 
 PICTURE_PX = 512
@@ -61,13 +61,12 @@ def mark_landmarks(heads: np.ndarray, albedos: np.ndarray, triangles: np.ndarray
     Returns:
         (478, 3) median position on `surface`, NaN where a point was seen too rarely.
     """
-    mediapipe = require("mediapipe", "prepare", "building the face model")
+    mesh = start_face_mesh()
     sightings = []
-    with mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True) as mesh:
-        for head, albedo in zip(heads, albedos, strict=True):
-            for yaw_deg, pitch_deg in VIEWS_DEG:
-                turn = Rotation.from_euler("YX", [yaw_deg, -pitch_deg], degrees=True).as_matrix()
-                sightings.append(_mark_one(mesh, head, albedo, triangles, turn, surface))
+    for head, albedo in zip(heads, albedos, strict=True):
+        for yaw_deg, pitch_deg in VIEWS_DEG:
+            turn = Rotation.from_euler("YX", [yaw_deg, -pitch_deg], degrees=True).as_matrix()
+            sightings.append(_mark_one(mesh, head, albedo, triangles, turn, surface))
     seen = np.array(sightings)
     enough = np.isfinite(seen).all(axis=2).sum(axis=0) >= MIN_SIGHTINGS
     places = np.full((NUM_LANDMARKS, 3), np.nan)
@@ -138,11 +137,10 @@ def _mark_one(mesh, head, albedo, triangles, turn, surface):
     ids, barycentrics = rasterise(pixels[None], depth[None], triangles, PICTURE_PX, PICTURE_PX, cull_back_faces=False)
     normals = vertex_normals(turned, triangles)
     places = np.full((NUM_LANDMARKS, 3), np.nan)
-    result = mesh.process(_shade(albedo, normals, triangles, ids[0], barycentrics[0]))
-    if not result.multi_face_landmarks:
+    marks = run_face_mesh(mesh, _shade(albedo, normals, triangles, ids[0], barycentrics[0]))
+    if marks is None:
         return places
-    marks = np.array([(point.x, point.y) for point in result.multi_face_landmarks[0].landmark]) * PICTURE_PX
-    columns, rows = np.clip(marks.astype(int), 0, PICTURE_PX - 1).T
+    columns, rows = np.clip(marks[:, :2].astype(int), 0, PICTURE_PX - 1).T
     hit, weights = ids[0, rows, columns], barycentrics[0, rows, columns][:, :, None]
     corners = triangles[hit]
     facing = (normals[corners] * weights).sum(axis=1)[:, 2]
