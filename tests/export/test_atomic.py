@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from facefactor.errors import OutputUnwritable
-from facefactor.export.atomic import encode_png, write_bytes, write_png
+from facefactor.export.atomic import encode_png, require_writable, write_bytes, write_png, write_together
 
 
 def test_the_written_file_holds_the_bytes_and_nothing_else_is_left(tmp_path):
@@ -71,3 +72,39 @@ def test_a_png_gives_back_its_pixels(tmp_path):
 def test_a_picture_of_floats_is_refused():
     with pytest.raises(ValueError, match=r"must be \(height, width, 3\) uint8, got \(2, 2, 3\) float64"):
         encode_png(np.zeros((2, 2, 3)))
+
+
+def test_files_written_together_appear_together_or_not_at_all(tmp_path):
+    good, bad = tmp_path / "good", tmp_path / "file" / "bad"
+    (tmp_path / "file").write_bytes(b"in the way")
+    with pytest.raises(OutputUnwritable, match="bad: cannot be written"):
+        write_together({good: b"1", bad: b"2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    write_together({good: b"1", tmp_path / "new" / "too": b"2"})
+    assert (good.read_bytes(), (tmp_path / "new" / "too").read_bytes()) == (b"1", b"2")
+
+
+def test_stopping_between_two_files_leaves_neither(tmp_path, monkeypatch):
+    write, calls = Path.write_bytes, []
+
+    def write_once(self: Path, content: bytes) -> int:
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_once)
+    with pytest.raises(KeyboardInterrupt):
+        write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path):
+    require_writable(tmp_path / "new" / "folder")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputUnwritable, match=r"file/out: cannot be written to: .+"):
+        require_writable(tmp_path / "file" / "out")

@@ -16,6 +16,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from scipy import sparse
 from torch import Tensor
 
 from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle, move_to_camera
@@ -56,8 +58,10 @@ HALF_CONFIDENCE_LANDMARK = 0.06
 """Landmark error, over √area of the face box, that halves the confidence; good fits have 0.01."""
 HALF_CONFIDENCE_PHOTOMETRIC = 0.25
 """Photometric error that halves the confidence; good fits have 0.05."""
-OVERLAY_REGIONS = ("face", "eyes", "teeth", "tongue", "mouth_lining")
-"""Parts of the head that are drawn over the photo."""
+OVERLAY_REGIONS = ("face", "left_socket", "right_socket", "left_lid_margin", "right_lid_margin", "mouth_lining")
+"""The skin that is drawn over the photo, hidden parts included; eyes, teeth and tongue are drawn too."""
+FADE_STEPS = 6
+"""Rings of native vertices over which the face fades into the photo."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ class Reconstructor:
         self._face = MorphableFace(self.model)
         self._contour = contour_paths(self.model)
         self._triangles = torch.from_numpy(self.model.triangles_subdivided).long()
-        self._mask_triangles = _triangles_of_regions(self.model, OVERLAY_REGIONS)
+        self._opacity = self._face.subdivide(overlay_opacity(self.model)[None, :, None])[0, :, 0]
 
     def reconstruct(self, photo: Photo, which: Literal["largest", "all"] = "largest") -> list[Reconstruction]:
         """Reconstruct the largest face of a photo, or all of them, the largest first.
@@ -205,7 +209,7 @@ class Reconstructor:
             albedo_linear=self._face.albedo(code.reflectance[None])[0],
             illumination=code.illumination,
             triangles=self._triangles,
-            mask_triangles=self._mask_triangles,
+            opacity=self._opacity,
         )
 
 
@@ -222,6 +226,19 @@ def confidence(box: FaceBox, landmark_px: float, photometric: float) -> float:
     return min(max(box.confidence, 0.0), 1.0) / ((1.0 + landmark**2) * (1.0 + colour**2))
 
 
+def overlay_opacity(model: FaceModel) -> Float[Tensor, " vertices"]:
+    """How much of the photo each native vertex hides: 1 inside the face, 0 from the face region's border outwards."""
+    outside = np.setdiff1d(model.regions["skin"], np.concatenate([model.regions[name] for name in OVERLAY_REGIONS]))
+    inside = np.ones(model.num_vertices)
+    inside[outside] = 0.0
+    edges = np.concatenate([model.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
+    count = model.num_vertices
+    neighbours = sparse.csr_matrix((np.ones(2 * len(edges)), np.concatenate([edges, edges[:, ::-1]]).T), (count, count))
+    for _ in range(FADE_STEPS):
+        inside = (inside + neighbours @ inside) / (1.0 + neighbours.sum(axis=1).A1)
+    return torch.from_numpy(np.clip(2.0 * inside - 1.0, 0.0, 1.0)).float()
+
+
 def _camera_record(camera: PhotoCamera) -> CameraRecord:
     yaw_deg, pitch_deg, roll_deg = euler_deg_from_matrix(camera.R).tolist()
     return CameraRecord(
@@ -233,14 +250,6 @@ def _camera_record(camera: PhotoCamera) -> CameraRecord:
         roll_deg=roll_deg,
         distance_mm=float(torch.linalg.vector_norm(camera.t)),
     )
-
-
-def _triangles_of_regions(model: FaceModel, names: tuple[str, ...]) -> Tensor:
-    """(F, 3) refined triangles that lie wholly in regions of the native mesh."""
-    inside = np.zeros(model.num_vertices)
-    inside[np.concatenate([model.regions[name] for name in names])] = 1.0
-    refined = model.subdivision @ inside > 1.0 - 1e-3
-    return torch.from_numpy(model.triangles_subdivided[refined[model.triangles_subdivided].all(axis=1)]).long()
 
 
 @contextlib.contextmanager

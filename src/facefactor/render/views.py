@@ -13,8 +13,9 @@ from torch import Tensor
 
 from facefactor.light.presets import preset_light
 from facefactor.render.picture import render_albedo, render_geometry, render_picture, render_shading
+from facefactor.render.shade import srgb_to_linear
 
-RELIT_PRESETS = ("left", "top", "sunset")
+RELIT_PRESETS = ("left", "right", "sunset")
 BACKGROUND_SRGB = 0.16
 """Behind heads that are not drawn over the photo: dark, so that bright and dark skin both stand out."""
 
@@ -30,8 +31,8 @@ class PosedFace:
     """Spherical harmonics in the crop's camera frame."""
     triangles: Int[Tensor, "faces 3"]
     """The whole head."""
-    mask_triangles: Int[Tensor, "mask_faces 3"]
-    """The part of it that is drawn over the photo: face, eyes and mouth, without scalp, ears and neck."""
+    opacity: Float[Tensor, " vertices"]
+    """Of each vertex over the photo, [0, 1]: 1 on face, eyes and mouth, fading to 0 towards scalp, ears and neck."""
 
 
 @torch.no_grad()
@@ -52,16 +53,25 @@ def render_views(
     vertices, albedo, light = face.vertices_camera[None], face.albedo_linear[None], face.illumination[None]
     head = (K, face.triangles, size, size)
     plain = torch.full_like(crop_srgb, BACKGROUND_SRGB)[None]
-    overlay = render_picture(
-        vertices, albedo, light, K, face.mask_triangles, size, size, background_srgb=crop_srgb[None]
-    )
-    pictures = [
-        overlay,
+    parts = [
         render_geometry(vertices, *head, background_srgb=plain),
         render_albedo(vertices, albedo, *head, background_srgb=plain),
         render_shading(vertices, light, *head, background_srgb=plain),
     ]
     for name in RELIT_PRESETS:
         preset = preset_light(name).to(vertices)[None]
-        pictures.append(render_picture(vertices, albedo, preset, *head, background_srgb=plain))
-    return [picture.srgb[0] for picture in pictures]
+        parts.append(render_picture(vertices, albedo, preset, *head, background_srgb=plain))
+    return [_overlay(face, K, crop_srgb), *(part.srgb[0] for part in parts)]
+
+
+def _overlay(
+    face: PosedFace, K: Float[Tensor, "3 3"], crop_srgb: Float[Tensor, "size size 3"]
+) -> Float[Tensor, "size size 3"]:
+    """The lit face over the crop, blended by the opacity of its vertices."""
+    size = crop_srgb.shape[0]
+    vertices, light, photo = face.vertices_camera[None], face.illumination[None], crop_srgb[None]
+    view = (K, face.triangles, size, size)
+    drawn = render_picture(vertices, face.albedo_linear[None], light, *view, background_srgb=photo).srgb[0]
+    mask = face.opacity[None, :, None].expand(-1, -1, 3)
+    opacity = srgb_to_linear(render_albedo(vertices, mask, *view, background_srgb=torch.ones_like(photo)).srgb[0])
+    return crop_srgb + opacity * (drawn - crop_srgb)
