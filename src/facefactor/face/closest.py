@@ -9,6 +9,9 @@ from scipy.spatial import cKDTree
 CANDIDATES = 12
 """Triangles tried for each point, nearest centroids first; enough where triangles are of similar size."""
 
+LEAST_SINE_SQUARED = 1e-12
+"""Squared sine of a triangle's angle below which it has no area, only sides."""
+
 
 @dataclass(frozen=True)
 class ClosestPoints:
@@ -66,12 +69,16 @@ def closest_barycentrics(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 
 def _plane_barycentrics(points: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """(..., 3) weights of the foot of the perpendicular; negative for a triangle without area, which has none."""
     u, v, w = b - a, c - a, points - a
     uu, uv, vv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
     wu, wv = (w * u).sum(-1), (w * v).sum(-1)
-    determinant = np.maximum(uu * vv - uv * uv, 1e-18)
-    beta, gamma = (vv * wu - uv * wv) / determinant, (uu * wv - uv * wu) / determinant
-    return np.stack([1 - beta - gamma, beta, gamma], axis=-1)
+    determinant = uu * vv - uv * uv
+    has_area = determinant > LEAST_SINE_SQUARED * uu * vv
+    divisor = np.where(has_area, determinant, 1.0)
+    beta, gamma = (vv * wu - uv * wv) / divisor, (uu * wv - uv * wu) / divisor
+    weights = np.stack([1 - beta - gamma, beta, gamma], axis=-1)
+    return np.where(has_area[..., None], weights, -1.0)
 
 
 def _side_barycentrics(points: np.ndarray, corners: np.ndarray, start: int, end: int) -> np.ndarray:
