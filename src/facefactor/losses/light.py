@@ -33,9 +33,9 @@ def scene_white(picture_linear: Float[Tensor, "batch height width 3"]) -> Float[
     Args:
         picture_linear: the photo or a generous crop of it, linear RGB.
     """
-    bright = picture_linear.flatten(1, 2).quantile(WHITE_PERCENTILE, dim=1) / WHITE_ALBEDO
-    strength = bright.mean(dim=-1, keepdim=True).clamp_min(LEAST_STRENGTH)
-    return strength * (bright / bright.mean(dim=-1, keepdim=True).clamp_min(1e-3)).clamp_min(0.1) ** TINT_TRUST
+    bright = (picture_linear.flatten(1, 2).quantile(WHITE_PERCENTILE, dim=1) / WHITE_ALBEDO).clamp_min(1e-3)
+    mean = bright.mean(dim=-1, keepdim=True)
+    return mean.clamp_min(LEAST_STRENGTH) * (bright / mean).clamp_min(0.1) ** TINT_TRUST
 
 
 def negative_light(irradiance: Float[Tensor, "batch points 3"]) -> Float[Tensor, " batch"]:

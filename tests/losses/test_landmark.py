@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+
+from facefactor.losses.landmark import (
+    INNER_LIP_WEIGHT,
+    IRIS_WEIGHT,
+    LID_WEIGHT,
+    OUTER_LIP_WEIGHT,
+    OVAL_WEIGHT,
+    landmark_loss,
+    landmark_weights,
+)
+from facefactor.photo import landmarks as names
+
+NUM_POINTS = 6
+
+
+@pytest.fixture
+def points() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Projected and detected points and weights of two faces."""
+    generator = torch.Generator().manual_seed(0)
+    draw = [torch.rand(2, NUM_POINTS, size, generator=generator, dtype=torch.float64) for size in (2, 2, 1)]
+    return 200 * draw[0], 200 * draw[1], draw[2][..., 0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "weight"),
+    [
+        (names.LEFT_EYE_UPPER + names.RIGHT_EYE_LOWER, LID_WEIGHT),
+        (names.LIPS_INNER_UPPER + names.LIPS_INNER_LOWER, INNER_LIP_WEIGHT),
+        (names.LIPS_OUTER_UPPER + names.LIPS_OUTER_LOWER, OUTER_LIP_WEIGHT),
+        (names.LEFT_IRIS + names.RIGHT_IRIS, IRIS_WEIGHT),
+        (names.FACE_OVAL, OVAL_WEIGHT),
+        (names.NOSE_RIDGE + names.LEFT_BROW_UPPER, 1.0),
+    ],
+    ids=["lids", "inner lips", "outer lips", "irises", "oval", "others"],
+)
+def test_each_point_weighs_what_its_kind_says(ids, weight):
+    weights = landmark_weights()
+    assert weights.shape == (478,)
+    assert weights[list(ids)].tolist() == [weight] * len(ids)
+
+
+def test_points_left_and_right_weigh_the_same():
+    weights = landmark_weights()
+    pairs = (
+        (names.LEFT_EYE_UPPER, names.RIGHT_EYE_UPPER),
+        (names.LEFT_EYE_LOWER, names.RIGHT_EYE_LOWER),
+        (names.LEFT_IRIS, names.RIGHT_IRIS),
+    )
+    for left, right in pairs:
+        assert weights[list(left)].sum() == weights[list(right)].sum()
+
+
+def test_equal_points_have_no_loss(points):
+    projected, _, weights = points
+    assert landmark_loss(projected, projected, weights, 224).tolist() == [0.0, 0.0]
+
+
+def test_all_points_off_by_a_tenth_of_the_crop_cost_a_hundredth(points):
+    projected, _, weights = points
+    moved = projected + torch.tensor([0.6, 0.8]) * 22.4
+    torch.testing.assert_close(landmark_loss(moved, projected, weights, 224), torch.full((2,), 0.01).double())
+
+
+def test_the_loss_agrees_with_a_loop(points):
+    projected, detected, weights = points
+    for face in range(2):
+        total = sum(
+            weights[face, i] * ((projected[face, i] - detected[face, i]) ** 2).sum() / 224**2 for i in range(NUM_POINTS)
+        )
+        expected = total / weights[face].sum()
+        torch.testing.assert_close(landmark_loss(projected, detected, weights, 224)[face], expected)
+
+
+def test_the_loss_does_not_depend_on_the_resolution(points):
+    projected, detected, weights = points
+    loss = landmark_loss(projected, detected, weights, 224)
+    torch.testing.assert_close(landmark_loss(3 * projected, 3 * detected, weights, 672), loss)
+    torch.testing.assert_close(landmark_loss(projected, detected, 5 * weights, 224), loss)
+
+
+def test_a_point_without_weight_does_not_count(points):
+    projected, detected, weights = points
+    weights[:, 2] = 0
+    spoiled = detected.clone()
+    spoiled[:, 2] = 1e6
+    torch.testing.assert_close(
+        landmark_loss(projected, spoiled, weights, 224), landmark_loss(projected, detected, weights, 224)
+    )
+
+
+def test_a_face_without_any_trusted_point_has_no_loss(points):
+    projected, detected, weights = points
+    assert landmark_loss(projected, detected, torch.zeros_like(weights), 224).tolist() == [0.0, 0.0]
+
+
+def test_gradients_are_those_of_the_formula(points):
+    projected, detected, weights = (part.clone().requires_grad_() for part in points)
+    assert torch.autograd.gradcheck(lambda p, d, w: landmark_loss(p, d, w, 224.0), (projected, detected, weights))
