@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 from skimage.data import astronaut, rocket
 
 pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")

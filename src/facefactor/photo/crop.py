@@ -58,7 +58,7 @@ def face_crop(face: Landmarks | FaceBox, crop_size: int) -> NDArray[np.float64]:
         centre_px = face.centre_px + rotation(roll) @ (0, BOX_CENTRE_MM * photo_px_per_mm)
     else:
         roll = roll_rad(face.points_px)
-        centre_px = _middle_of_extent(face.points_px, roll)
+        centre_px = middle_of_extent(face.points_px, roll)
         photo_px_per_mm = _pixels_per_mm(face.points_px)
     return similarity(centre_px, photo_px_per_mm / pixels_per_mm, roll, crop_size)
 
@@ -85,6 +85,13 @@ def rotation(angle_rad: float) -> NDArray[np.float64]:
     """The 2 × 2 matrix that turns pixel coordinates (y down) clockwise as seen."""
     cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
     return np.array([[cosine, -sine], [sine, cosine]])
+
+
+def middle_of_extent(points_px: NDArray[np.float64], angle_rad: float) -> NDArray[np.float64]:
+    """Middle of the points' bounding box in axes turned by the angle, in photo pixels."""
+    turn = rotation(angle_rad)
+    turned = points_px @ turn
+    return turn @ ((turned.min(axis=0) + turned.max(axis=0)) / 2)
 
 
 def crop_to_photo(points_crop_px: ArrayLike, T_photo_crop: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -200,10 +207,3 @@ def _pixels_per_mm(points_px: NDArray[np.float64]) -> float:
     opening = np.linalg.norm(points_px[LIPS_INNER_LOWER[middle]] - points_px[LIPS_INNER_UPPER[middle]])
     eyes_to_chin = np.linalg.norm(points_px[CHIN] - (right_eye + left_eye) / 2) - opening
     return float(max(eye_distance / EYE_DISTANCE_MM, eyes_to_chin / EYES_TO_CHIN_MM))
-
-
-def _middle_of_extent(points_px: NDArray[np.float64], angle_rad: float) -> NDArray[np.float64]:
-    """Middle of the points' bounding box in axes turned by the angle, in photo pixels."""
-    turn = rotation(angle_rad)
-    turned = points_px @ turn
-    return turn @ ((turned.min(axis=0) + turned.max(axis=0)) / 2)

