@@ -145,7 +145,7 @@ def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("evaluate", parents=[verbosity], help="measure the engines on a test suite")
-    parser.add_argument("suite", metavar="SUITE", help="name of the suite")
+    parser.add_argument("suite", choices=["portraits"], metavar="SUITE", help="portraits: any folder of photos")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the suite's photos and truth")
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for the report")
     parser.set_defaults(handler="facefactor.apps.evaluate:run")

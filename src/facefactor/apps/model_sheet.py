@@ -16,7 +16,7 @@ from facefactor.render.picture import render_picture
 TILE_PX = 256
 COLUMNS = 6
 EXPRESSION_COLUMNS = 9
-HEAD_AT_MM, FACE_AT_MM = (0.0, 30.0, -1150.0), (0.0, 28.0, -880.0)
+HEAD_AT_MM, FACE_AT_MM = (0.0, 8.0, -1300.0), (0.0, 28.0, -880.0)
 """Where the origin of the head frame is put for whole heads, and for faces."""
 YAWS_DEG = (-25.0, 0.0, 25.0, 0.0, 50.0, 0.0)
 """Views of the random heads, in turn."""

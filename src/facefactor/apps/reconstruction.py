@@ -31,6 +31,7 @@ from facefactor.export.texture import bake_albedo
 from facefactor.face.landmarks import NUM_CONTOUR, contour_paths, read_contour, read_points
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace, bound_mouth_close
+from facefactor.fit.detail import DetailTransfer
 from facefactor.fit.fit import FaceFit, FaceFitter
 from facefactor.fit.objective import FitSettings
 from facefactor.light.spherical_harmonics import rotate_light
@@ -101,6 +102,7 @@ class Reconstructor:
         self._landmark_detector = landmark_detector or MediaPipeLandmarks()
         self._fitter = FaceFitter(self.model, settings)
         self._face = MorphableFace(self.model)
+        self._detail = DetailTransfer(self.model, self._face)
         self._contour = contour_paths(self.model)
         self._triangles = torch.from_numpy(self.model.triangles_subdivided).long()
         self._opacity = self._face.subdivide(overlay_opacity(self.model)[None, :, None])[0, :, 0]
@@ -119,22 +121,24 @@ class Reconstructor:
 
     def _reconstruct_face(self, photo: Photo, found: FoundFace) -> Reconstruction:
         T_photo_crop = face_crop(found.landmarks, CROP_SIZE_PX)
-        fit = self._fit(photo, found, T_photo_crop)
+        crop_srgb = torch.from_numpy(crop_image(photo, T_photo_crop, CROP_SIZE_PX))
+        fit = self._fit(photo, found, T_photo_crop, crop_srgb)
         code = fit.code.with_expression(bound_mouth_close(fit.code.expression))
+        albedo_linear = self._detail.albedo(code, crop_srgb, fit.K)
         return Reconstruction(
             record=self._record(photo, found, replace(fit, code=code), T_photo_crop),
-            mesh=self._mesh(code),
-            row_srgb=self._row(photo, code, T_photo_crop),
+            mesh=self._mesh(code, albedo_linear),
+            row_srgb=self._row(photo, code, albedo_linear, T_photo_crop),
             found=found,
             fit=fit,
             T_photo_crop=T_photo_crop,
         )
 
-    def _fit(self, photo: Photo, found: FoundFace, T_photo_crop: np.ndarray) -> FaceFit:
+    def _fit(self, photo: Photo, found: FoundFace, T_photo_crop: np.ndarray, crop_srgb: Tensor) -> FaceFit:
         landmarks_px = photo_to_crop(found.landmarks.points_px, T_photo_crop)
         with torch.enable_grad():
             return self._fitter.fit(
-                torch.from_numpy(crop_image(photo, T_photo_crop, CROP_SIZE_PX)),
+                crop_srgb,
                 torch.from_numpy(landmarks_px).float(),
                 torch.from_numpy(found.landmarks.visibility).float(),
                 torch.from_numpy(crop_coverage(photo, T_photo_crop, CROP_SIZE_PX)),
@@ -178,10 +182,10 @@ class Reconstructor:
         )
         return project_points(points, camera.K)[0].numpy()
 
-    def _mesh(self, code: FaceCode[Tensor]) -> GlbMesh:
+    def _mesh(self, code: FaceCode[Tensor], albedo_linear: Tensor) -> GlbMesh:
         """The refined head of this identity with its expressions as morphs, opening with the face's own."""
         model, face = self.model, self._face
-        albedo = face.albedo(code.reflectance[None])[0].numpy()
+        albedo = albedo_linear.numpy()
         return GlbMesh(
             vertices_mm=face.subdivide(face.neutral(code.shape[None]))[0].numpy(),
             triangles=model.triangles_subdivided,
@@ -195,18 +199,20 @@ class Reconstructor:
             morph_weights=code.expression.numpy(),
         )
 
-    def _row(self, photo: Photo, code: FaceCode[Tensor], T_photo_crop: np.ndarray) -> np.ndarray:
+    def _row(self, photo: Photo, code: FaceCode[Tensor], albedo_linear: Tensor, T_photo_crop: np.ndarray) -> np.ndarray:
         scale = CROP_SIZE_PX / PICTURE_SIZE_PX
         crop_srgb = crop_image(photo, T_photo_crop @ np.diag([scale, scale, 1.0]), PICTURE_SIZE_PX)
-        views = render_views(self._pose(code), crop_intrinsics(PICTURE_SIZE_PX), torch.from_numpy(crop_srgb))
+        views = render_views(
+            self._pose(code, albedo_linear), crop_intrinsics(PICTURE_SIZE_PX), torch.from_numpy(crop_srgb)
+        )
         return lay_out_row([crop_srgb, *(view.numpy() for view in views)])
 
-    def _pose(self, code: FaceCode[Tensor]) -> PosedFace:
+    def _pose(self, code: FaceCode[Tensor], albedo_linear: Tensor) -> PosedFace:
         vertices = self._face.subdivide(self._face.vertices(code.shape[None], code.expression[None]))
         R = matrix_from_axis_angle(code.rotation)
         return PosedFace(
             vertices_camera=move_to_camera(vertices, R[None], code.translation[None])[0],
-            albedo_linear=self._face.albedo(code.reflectance[None])[0],
+            albedo_linear=albedo_linear,
             illumination=code.illumination,
             triangles=self._triangles,
             opacity=self._opacity,

@@ -44,10 +44,11 @@ class DetailTransfer:
 
     Args:
         model: the face model; its subdivided mesh carries the detail.
+        face: the same model's formulas, with the albedo of the subdivided vertices.
     """
 
-    def __init__(self, model: FaceModel) -> None:
-        self._face = MorphableFace(model)
+    def __init__(self, model: FaceModel, face: MorphableFace) -> None:
+        self._face = face
         self._triangles = torch.from_numpy(model.triangles_subdivided).long()
         in_face = np.zeros(model.num_vertices, dtype=np.float32)
         in_face[model.regions["face"]] = 1
