@@ -81,22 +81,20 @@ def three_files(name: str, *faces: int) -> list[str]:
     return sorted(f"{name}/{face}.{kind}" for face in faces or (0,) for kind in ("glb", "json", "png"))
 
 
-@contextlib.contextmanager
-def quick_fits() -> Iterator[None]:
-    """Replace what takes long: the fit, the pictures, the texture and the GLB; and start MediaPipe once."""
-    landmarks = MediaPipeLandmarks()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reconstruction, "FaceFitter", MeanFaceFitter)
-        patch.setattr(reconstruction, "MediaPipeLandmarks", lambda: landmarks)
-        patch.setattr(reconstruction, "render_views", lambda face, K, crop_srgb: [crop_srgb] * 7)
-        patch.setattr(reconstruction, "bake_albedo", lambda *_: np.zeros((1, 1, 3), np.uint8))
-        patch.setattr(reconstruct, "encode_glb", lambda mesh: b"a mesh")
-        yield
+@pytest.fixture(scope="module")
+def landmark_detector() -> MediaPipeLandmarks:
+    return MediaPipeLandmarks()
 
 
 @pytest.fixture(scope="module")
-def quick() -> Iterator[None]:
-    with quick_fits():
+def quick(landmark_detector) -> Iterator[None]:
+    """Replace what takes long: the fit, the pictures, the texture and the GLB; and start MediaPipe once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconstruction, "FaceFitter", MeanFaceFitter)
+        patch.setattr(reconstruction, "MediaPipeLandmarks", lambda: landmark_detector)
+        patch.setattr(reconstruction, "render_views", lambda face, K, crop_srgb: [crop_srgb] * 7)
+        patch.setattr(reconstruction, "bake_albedo", lambda *_: np.zeros((1, 1, 3), np.uint8))
+        patch.setattr(reconstruct, "encode_glb", lambda mesh: b"a mesh")
         yield
 
 
