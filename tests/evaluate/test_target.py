@@ -17,7 +17,6 @@ from facefactor.evaluate.target import (
     seen_triangles,
 )
 
-
 MIDDLE = np.array([0.0, -30.0, 0.0])
 """Where the views look."""
 

@@ -24,7 +24,7 @@ CAMERA_DISTANCE_MM, FIELD_MM = 1000.0, 250.0
 MIDDLE_MM = (0.0, -30.0, 0.0)
 ERROR_STOPS_MM = (0.0, 0.75, 1.5, 2.25, 3.0)
 ERROR_COLOURS_LINEAR = ((0.05, 0.08, 0.6), (0.05, 0.45, 0.6), (0.1, 0.6, 0.1), (0.85, 0.7, 0.05), (0.8, 0.05, 0.03))
-MEASURED_WITHIN_MM = 3.0
+MEASURED_WITHIN_MM = 4.0
 """A vertex this near to a measured point is coloured."""
 LONGEST_EDGE_MM = 9.0
 """Longer edges of a cloud's triangulation bridge gaps."""
@@ -47,11 +47,6 @@ def draw_row(surface: ModelSurface, target: Target, mean: ShapeFit, fit: ShapeFi
         _draw(vertices, triangles, _error_colours(surface, target, fit, vertices)),
     )
     return _label(np.concatenate(cells, axis=1), target.name)
-
-
-def stack_rows(rows: list[np.ndarray]) -> np.ndarray:
-    """Put rows below each other."""
-    return np.concatenate(rows, axis=0)
 
 
 def error_colours(distances_mm: np.ndarray) -> np.ndarray:

@@ -34,9 +34,11 @@ SURFACE_SD_MM = 0.3
 SURFACE_OBSERVATIONS = 100
 """How many independent points they count as; so the coefficients come out about as large as the prior says."""
 EXPRESSION_SD = 0.4
-OUTLIER_MM, LANDMARK_OUTLIER_MM = 3.0, 5.0
-"""Distance at which a point's or a landmark's weight has fallen to a quarter."""
+OUTLIER_MM, LANDMARK_OUTLIER_MM, OUTLIER_MEDIANS = 3.0, 5.0, 3.0
+"""A point's or a landmark's weight has fallen to a quarter at this distance, or at so many medians if that is more."""
 MIN_NORMAL_COSINE = 0.3
+FIT_EVERY = 2
+"""The fit uses each second measured point; the measure uses all."""
 NOT_MEASURED = ("ears", "mouth_lining", "left_socket", "right_socket")
 """Regions of the model's skin that no target is compared with."""
 NUM_POSE = 7
@@ -182,12 +184,12 @@ def _surface_rows(
     surface: ModelSurface, target: Target, fit: ShapeFit, middle: np.ndarray, unknowns: Unknowns
 ) -> np.ndarray:
     """Weighted equations (P, 7 + C + 1) of the point-to-plane distances."""
-    points = fit.to_model.apply(target.points)
+    points = fit.to_model.apply(target.points[::FIT_EVERY])
     found = closest_points(points, fit.vertices, surface.triangles)
     corners = surface.triangles[found.triangles]
     normals = (vertex_normals(fit.vertices, surface.triangles)[corners] * found.barycentrics[:, :, None]).sum(axis=1)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    agrees = ((target.normals @ fit.to_model.rotation.T) * normals).sum(axis=1) > MIN_NORMAL_COSINE
+    agrees = ((target.normals[::FIT_EVERY] @ fit.to_model.rotation.T) * normals).sum(axis=1) > MIN_NORMAL_COSINE
     weights = agrees * _robust_weights(found.distances, OUTLIER_MM) * SURFACE_OBSERVATIONS / len(points)
     rows = _rows(points, found.points, normals, corners, found.barycentrics, middle, unknowns)
     return rows * np.sqrt(weights)[:, None] / SURFACE_SD_MM
@@ -248,9 +250,9 @@ def _rows(
     return np.concatenate([pose, -moves, right[:, None]], axis=1)
 
 
-def _robust_weights(distances: np.ndarray, outlier: float) -> np.ndarray:
+def _robust_weights(distances: np.ndarray, outlier_mm: float) -> np.ndarray:
     """Geman–McClure weights (N,) of distances (N,)."""
-    return 1 / (1 + (distances / outlier) ** 2) ** 2
+    return 1 / (1 + (distances / max(outlier_mm, OUTLIER_MEDIANS * np.median(distances))) ** 2) ** 2
 
 
 def _solve(rows: np.ndarray, first_bounded: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from facefactor.evaluate.report import Measure, write_report
 from facefactor.evaluate.scan_picture import draw_row
 from facefactor.evaluate.scans import load_targets
 from facefactor.evaluate.shape_fit import ModelSurface, ShapeFit, fit_mean, fit_shape
-from facefactor.evaluate.target import LANDMARK_PARTS, Target
+from facefactor.evaluate.target import FIRST_INNER, LANDMARK_PARTS, NUM_IBUG, Target
 from facefactor.face.closest import closest_points
 from facefactor.face.model import FaceModel
 
@@ -67,7 +67,10 @@ def measure_fit(model: str, surface: ModelSurface, target: Target, fit: ShapeFit
     found = closest_points(fit.to_model.apply(target.points), fit.vertices, surface.triangles)
     distances = found.distances * to_target_mm
     places = surface.landmarks(fit.vertices, target.landmarks)
-    misses = np.linalg.norm(fit.to_model.apply(target.landmarks.points) - places, axis=1) * to_target_mm
+    offsets = (fit.to_model.apply(target.landmarks.points) - places) * to_target_mm
+    misses = np.linalg.norm(offsets, axis=1)
+    all_offsets = np.full((NUM_IBUG - FIRST_INNER, 3), np.nan)
+    all_offsets[target.landmarks.ibug - FIRST_INNER] = offsets
     return Measure(
         model=model,
         target=target.name,
@@ -78,6 +81,7 @@ def measure_fit(model: str, surface: ModelSurface, target: Target, fit: ShapeFit
         percentile95_mm=float(np.percentile(distances, 95)),
         landmarks_mm=float(misses.mean()),
         landmark_parts_mm=dict(_part_means(target, misses)),
+        landmark_misses_mm=all_offsets,
         scale=fit.to_model.scale,
         shape_rms=float(np.sqrt((fit.shape**2).mean())),
     )
