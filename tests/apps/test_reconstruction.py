@@ -5,6 +5,7 @@ The photo is NASA's portrait of Eileen Collins (`skimage.data.astronaut`, public
 transforms are known exactly, so each result is compared with the upright photo's result, transformed.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,7 +193,7 @@ def test_the_row_holds_eight_pictures_and_starts_with_the_photo(cases, photos):
     corner, middle = np.s_[:20, :20], np.s_[100:180, 90:170]
     np.testing.assert_array_equal(overlay[corner], photo[corner])
     assert np.abs(overlay[middle] - photo[middle]).mean() > 1
-    assert all(np.abs(a - b).mean() > 1 for a, b in zip(pictures, pictures[1:], strict=False))
+    assert all(np.abs(a - b).mean() > 1 for a, b in itertools.pairwise(pictures))
 
 
 def test_the_overlay_covers_the_face_and_leaves_the_rest(model):

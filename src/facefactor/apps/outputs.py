@@ -4,12 +4,13 @@
 Photo `p.jpg` gets the folder `p`. When several photos of one run would get the same folder, the first keeps it and
 the others get the first free of `p-2`, `p-3`, …, in the order in which the photos were named. Names that differ only in
 case, or in how an accent is encoded, are the same: some file systems hold them in one folder. A name is free when no
-photo of the run has it by itself, so that `p-2.jpg` always goes to `p-2`.
+photo of the run has it by itself, so that `p-2.jpg` always goes to `p-2`. Files of an earlier run are replaced where
+they have the same names, and left alone elsewhere.
 """
 
 import itertools
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class FacePaths:
         """Name them: `0.json`, `0.glb` and `0.png` for the first face in the folder."""
         return cls(*(folder / f"{index}.{kind}" for kind in ("json", "glb", "png")))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Path]:
         return iter((self.json, self.glb, self.png))
 
 
