@@ -35,11 +35,12 @@ def explained_share(
     """How much the face model explains each vertex: 1 / (1 + (distance / s)²)², a robust weight without gradient.
 
     The scale s is `tolerance` times the median distance over used vertices of each face, so a photo that fits badly
-    everywhere is not thrown away.
+    everywhere is not thrown away; a face of which no vertex is used keeps a finite scale.
     """
     with torch.no_grad():
         used = torch.where(is_used, distance, distance.new_tensor(torch.nan))
-        scale = tolerance * used.nanmedian(dim=-1, keepdim=True).values.clamp_min(0.01)
+        median = used.nanmedian(dim=-1, keepdim=True).values.nan_to_num(1.0)
+        scale = tolerance * median.clamp_min(0.01)
         return (1 + (distance / scale).square()).reciprocal().square()
 
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A face of a known code in a picture: what the fit sees, and the truth it should find."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from facefactor.camera.pose import (
+    axis_angle_from_matrix,
+    matrix_from_axis_angle,
+    matrix_from_euler_deg,
+    move_to_camera,
+)
+from facefactor.camera.projection import crop_intrinsics, project_points
+from facefactor.code.face_code import FaceCode
+from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.face.model import FaceModel, load_face_model
+from facefactor.face.morph import MorphableFace
+from facefactor.fit.fit import FaceFitter
+from facefactor.fit.geometry_stage import LandmarkModel
+from facefactor.light.spherical_harmonics import ambient_light, directional_light
+from facefactor.render.picture import render_picture
+
+SIZE_PX = 224
+WHITE_SRGB = 0.93
+"""A wall whose linear value is 0.85, in light of strength one."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A rendered face."""
+
+    code: FaceCode[Tensor]
+    crop_srgb: Tensor
+    landmarks_px: Tensor
+    K: Tensor
+    albedo: Tensor
+    """(S, 3) linear, of the face that was rendered."""
+
+
+@pytest.fixture(scope="session")
+def model() -> FaceModel:
+    return load_face_model()
+
+
+@pytest.fixture(scope="session")
+def face(model: FaceModel) -> MorphableFace:
+    """With the albedo of the subdivided mesh."""
+    return MorphableFace(model)
+
+
+@pytest.fixture(scope="session")
+def landmark_model(model: FaceModel, face: MorphableFace) -> LandmarkModel:
+    corners = torch.from_numpy(model.landmarks478_vertices).long()
+    return LandmarkModel(face, corners, torch.from_numpy(model.landmarks478_weights))
+
+
+@pytest.fixture(scope="session")
+def fitter(model: FaceModel) -> FaceFitter:
+    return FaceFitter(model)
+
+
+@pytest.fixture(scope="session")
+def known_code() -> FaceCode[Tensor]:
+    """Somebody who smiles, turned by 15° and lit from the picture's left."""
+    generator = torch.Generator().manual_seed(3)
+    expression = torch.zeros(len(EXPRESSION_NAMES))
+    for name, weight in (("mouthSmileLeft", 0.5), ("mouthSmileRight", 0.4), ("browInnerUp", 0.6)):
+        expression[EXPRESSION_NAMES.index(name)] = weight
+    ambient = ambient_light(torch.full((3,), 0.45))
+    lamp = directional_light(torch.tensor([-0.6, 0.4, 0.7]), torch.full((3,), 0.6))
+    return FaceCode(
+        shape=0.6 * torch.randn(80, generator=generator),
+        expression=expression,
+        reflectance=0.6 * torch.randn(80, generator=generator),
+        rotation=axis_angle_from_matrix(matrix_from_euler_deg(torch.tensor([15.0, 5.0, 0.0]))),
+        translation=torch.tensor([0.0, 30.0, -1000.0]),
+        illumination=ambient + lamp,
+    )
+
+
+@pytest.fixture(scope="session")
+def render(model: FaceModel, face: MorphableFace, landmark_model: LandmarkModel):
+    """A function of a code, and if wanted another albedo, that gives its scene before a white wall."""
+    triangles = torch.from_numpy(model.triangles_subdivided).long()
+
+    def scene_of(code: FaceCode[Tensor], albedo: Tensor | None = None) -> Scene:
+        albedo = face.albedo(code.reflectance[None])[0] if albedo is None else albedo
+        K, R = crop_intrinsics(SIZE_PX), matrix_from_axis_angle(code.rotation)
+        vertices = face.subdivide(face.vertices(code.shape[None], code.expression[None]))
+        camera = move_to_camera(vertices, R[None], code.translation[None])
+        wall = torch.full((1, SIZE_PX, SIZE_PX, 3), WHITE_SRGB)
+        picture = render_picture(
+            camera, albedo[None], code.illumination[None], K, triangles, SIZE_PX, SIZE_PX, background_srgb=wall
+        )
+        points = move_to_camera(landmark_model.points(code.shape, code.expression), R, code.translation)
+        return Scene(code, picture.srgb[0], project_points(points, K), K, albedo)
+
+    return scene_of
+
+
+@pytest.fixture(scope="session")
+def scene(render, known_code: FaceCode[Tensor]) -> Scene:
+    return render(known_code)

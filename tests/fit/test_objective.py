@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from facefactor.face.model import FaceModel
+from facefactor.face.morph import MorphableFace
+from facefactor.fit.fit import FaceFitter
+from facefactor.fit.geometry_stage import LandmarkModel
+from facefactor.fit.objective import FitSettings, PhotoObjective, VertexMasks, blur
+from facefactor.light.spherical_harmonics import ambient_light, dominant_direction
+from facefactor.losses.landmark import landmark_weights
+
+PARTS = ("rotation", "translation", "shape", "expression", "reflectance", "illumination")
+
+
+@pytest.fixture(scope="module")
+def objective_of(model: FaceModel, landmark_model: LandmarkModel, fitter: FaceFitter) -> Callable[..., PhotoObjective]:
+    """A function of a scene, and if wanted the covered pixels, that gives its objective."""
+
+    def make(scene, coverage: Tensor | None = None) -> PhotoObjective:
+        return PhotoObjective(
+            fitter.face, fitter.masks, landmark_model, FitSettings(), scene.crop_srgb, scene.landmarks_px,
+            landmark_weights(), coverage, scene.K,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def objective(objective_of, scene) -> PhotoObjective:
+    return objective_of(scene)
+
+
+@pytest.fixture
+def truth(known_code) -> dict[str, Tensor]:
+    return {name: getattr(known_code, name).clone() for name in PARTS}
+
+
+def test_masks_hold_the_face_and_its_eyes(model: FaceModel):
+    masks = VertexMasks.of(model)
+    assert set(masks.measured.nonzero()[:, 0].tolist()) == set(model.regions["face"].tolist())
+    only_compared = (masks.compared & ~masks.measured).nonzero()[:, 0]
+    assert set(only_compared.tolist()) == set(model.regions["eyes"].tolist())
+    assert not (masks.measured & ~masks.compared).any()
+    assert not masks.compared[torch.from_numpy(model.regions["mouth_lining"])].any()
+
+
+def test_the_truth_explains_its_picture(objective: PhotoObjective, truth: dict):
+    # 0.015: a picture of 224 px averages each pixel and the subdivided mesh, vertices are points of the native one.
+    assert objective.photometric_error(truth) < 0.015
+    assert objective.landmark_error_px(truth) < 1e-3
+
+
+def test_any_part_that_is_wrong_costs_more(objective: PhotoObjective, truth: dict):
+    least = objective.loss(truth, renew_visibility=True)
+    wrong = {
+        "rotation": truth["rotation"] + 0.05,
+        "translation": truth["translation"] + torch.tensor([5.0, 0.0, 0.0]),
+        "shape": truth["shape"] + 0.5,
+        "expression": truth["expression"] + 0.3,
+        "reflectance": truth["reflectance"] + 0.5,
+        "illumination": truth["illumination"] * 1.3,
+    }
+    for name, value in wrong.items():
+        assert objective.loss(truth | {name: value}, renew_visibility=True) > 1.1 * least, name
+
+
+def test_gradients_of_light_and_reflectance_agree_with_differences(objective: PhotoObjective, truth: dict):
+    generator = torch.Generator().manual_seed(0)
+    for name, step in (("illumination", 1e-2), ("reflectance", 1e-2)):
+        start = truth[name] + 0.3  # away from the truth, where the loss is not flat
+        direction = torch.nn.functional.normalize(torch.randn(start.shape, generator=generator).flatten(), dim=0)
+        along = [truth | {name: start + sign * step * direction.view_as(start)} for sign in (1, -1)]
+        forth, back = (objective.loss(each, renew_visibility=False) for each in along)
+        free = start.clone().requires_grad_()
+        objective.loss(truth | {name: free}, renew_visibility=False).backward()
+        slope = float(free.grad.flatten() @ direction)
+        # 5 %: the robust weights, which carry no gradient, change a little along the way.
+        assert float(forth - back) / (2 * step) == pytest.approx(slope, rel=0.05, abs=1e-4), name
+
+
+def test_every_part_has_a_gradient(objective: PhotoObjective, truth: dict):
+    free = {name: value.clone().requires_grad_() for name, value in truth.items()}
+    objective.loss(free, renew_visibility=True).backward()
+    for name, value in free.items():
+        assert value.grad.isfinite().all(), name
+        assert value.grad.abs().max() > 0, name
+
+
+def test_moving_the_face_across_the_picture_moves_its_landmarks(objective: PhotoObjective, truth: dict):
+    focal_px, depth_mm = float(objective.K[0, 0]), -float(truth["translation"][2])
+    moved = truth | {"translation": truth["translation"] + torch.tensor([10.0, 0.0, 0.0])}
+    # Landmarks are up to 6 cm nearer to the camera than the head's origin.
+    assert objective.landmark_error_px(moved) == pytest.approx(10 * focal_px / depth_mm, rel=0.07)
+
+
+def test_least_squares_finds_the_light_of_a_known_face(objective: PhotoObjective, truth: dict):
+    found, true = objective.best_light(truth), truth["illumination"]
+    angle_deg = math.degrees(math.acos(min(1.0, float(dominant_direction(found) @ dominant_direction(true)))))
+    # The ridge holds directional light back, more so along the axes that the camera sees little of.
+    assert angle_deg < 35.0
+    # With the true albedo it must explain more than any constant light on the mean albedo does.
+    assert objective.photometric_error(truth | {"illumination": found}) < 0.8 * objective.baseline_error(truth)
+
+
+def test_the_baseline_is_perfect_where_the_face_is_as_plain_as_it_assumes(objective_of, render, known_code, truth):
+    plain = known_code.with_reflectance(torch.zeros(80)).with_light(ambient_light(torch.full((3,), 0.8)))
+    objective = objective_of(render(plain))
+    # The strengths tried are 0.05 apart, so within 0.025 of 0.8: 1.5 % of an sRGB value of 0.5, in three channels.
+    assert objective.baseline_error(truth) < 0.02
+
+
+def test_the_baseline_uses_neither_the_fits_albedo_nor_its_light(objective: PhotoObjective, truth: dict):
+    other = truth | {"reflectance": torch.full((80,), 0.7), "illumination": torch.rand(9, 3)}
+    assert objective.baseline_error(other) == pytest.approx(objective.baseline_error(truth))
+    assert objective.baseline_error(truth) > 3 * objective.photometric_error(truth)
+
+
+@pytest.mark.parametrize("tone", [-2.5, -1.0, 0.0, 1.5])
+def test_the_scenes_white_tells_dark_skin_from_dim_light(objective_of, render, known_code, truth, tone: float):
+    reflectance = torch.zeros(80)
+    reflectance[0] = tone
+    lit = known_code.with_reflectance(reflectance).with_light(ambient_light(torch.ones(3)))
+    chosen = objective_of(render(lit)).best_colours(truth)
+    # Tones are tried in steps of 0.5; a step off, the light would be some 20 % too strong or too weak.
+    assert float(chosen["reflectance"][0]) == pytest.approx(tone, abs=0.51)
+    assert chosen["reflectance"][1:].abs().max() == 0
+
+
+def test_pixels_that_the_photo_does_not_cover_are_not_looked_at(objective_of, scene, truth: dict):
+    coverage = torch.ones(scene.crop_srgb.shape[:2], dtype=torch.bool)
+    coverage[:, 120:] = False
+    spoiled = scene.crop_srgb.clone()
+    spoiled[:, 122:] = 0.0  # two pixels in, as colours are read between pixels
+    covered = objective_of(replace(scene, crop_srgb=spoiled), coverage)
+    assert covered.photometric_error(truth) < 0.02
+    assert objective_of(replace(scene, crop_srgb=spoiled)).photometric_error(truth) > 0.1
+
+
+def test_the_depth_test_is_kept_until_it_is_renewed(objective: PhotoObjective, truth: dict):
+    behind = truth | {"rotation": torch.tensor([0.0, math.pi, 0.0])}
+    first = objective.loss(truth, renew_visibility=False)  # never made, so it is made
+    torch.testing.assert_close(objective.loss(truth, renew_visibility=True), first)
+    objective.loss(behind, renew_visibility=True)
+    # The back of the head shows no face, so no colour is compared and the light is judged by nothing.
+    assert float(objective.loss(truth, renew_visibility=False)) != pytest.approx(float(first), rel=0.1)
+    torch.testing.assert_close(objective.loss(truth, renew_visibility=True), first)
+
+
+def test_the_reported_error_is_of_the_sharp_crop(objective: PhotoObjective, truth: dict):
+    sharp = objective.photometric_error(truth)
+    objective.look_at(8.0)
+    assert objective.photometric_error(truth) == sharp
+
+
+def test_blurring_by_nothing_changes_nothing():
+    picture = torch.rand(1, 8, 8, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(blur(picture, 0.0), picture)
+
+
+def test_blurring_keeps_a_flat_picture_up_to_its_border():
+    picture = torch.tensor([0.2, 0.5, 0.9]).expand(1, 20, 24, 3)
+    torch.testing.assert_close(blur(picture, 3.0), picture)
+
+
+def test_a_point_becomes_a_gaussian_of_the_given_width():
+    picture = torch.zeros(1, 41, 41, 3)
+    picture[0, 20, 20] = torch.tensor([1.0, 2.0, 3.0])
+    spot = blur(picture, 2.5)[0]
+    torch.testing.assert_close(spot.sum(dim=(0, 1)), torch.tensor([1.0, 2.0, 3.0]))
+    offsets = torch.arange(41.0) - 20
+    variance = (spot[..., 0].sum(dim=0) * offsets.square()).sum()
+    # 3 %: the tail beyond three standard deviations is cut.
+    assert float(variance) == pytest.approx(2.5**2, rel=0.03)
+    torch.testing.assert_close(spot, spot.transpose(0, 1))
+    torch.testing.assert_close(spot, spot.flip(0))
+
+
+def test_native_albedo_is_enough_for_the_objective(fitter: FaceFitter, face: MorphableFace, model: FaceModel):
+    assert fitter.face.log_albedo_mean.shape == (model.num_vertices, 3)
+    assert face.log_albedo_mean.shape == (model.num_subdivided, 3)
