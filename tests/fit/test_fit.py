@@ -11,9 +11,6 @@ from facefactor.fit.fit import FaceFit, FaceFitter
 from facefactor.fit.objective import FitSettings
 from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS, dominant_direction
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
-"""torch.func.jacfwd compiles its own decompositions with it when first used."""
-
 SHORT = FitSettings(colour_steps=3, joint_steps=4)
 
 

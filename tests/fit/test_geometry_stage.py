@@ -18,9 +18,6 @@ SIZE_PX = 224
 SPREAD_PX = 0.006 * SIZE_PX
 """Standard deviation that the stage grants a detected point."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
-"""torch.func.jacfwd compiles its own decompositions with it when first used."""
-
 
 def project(model: LandmarkModel, shape: Tensor, expression: Tensor, R: Tensor, translation: Tensor) -> Tensor:
     """(478, 2) pixels."""

@@ -14,6 +14,8 @@ from facefactor.fit.geometry_stage import LandmarkModel
 from facefactor.fit.objective import FitSettings, PhotoObjective, VertexMasks, blur
 from facefactor.light.spherical_harmonics import ambient_light, dominant_direction
 from facefactor.losses.landmark import landmark_weights
+from facefactor.losses.light import scene_white
+from facefactor.render.shade import srgb_to_linear
 
 PARTS = ("rotation", "translation", "shape", "expression", "reflectance", "illumination")
 
@@ -125,7 +127,9 @@ def test_the_baseline_uses_neither_the_fits_albedo_nor_its_light(objective: Phot
 def test_the_scenes_white_tells_dark_skin_from_dim_light(objective_of, render, known_code, truth, tone: float):
     reflectance = torch.zeros(80)
     reflectance[0] = tone
-    lit = known_code.with_reflectance(reflectance).with_light(ambient_light(torch.ones(3)))
+    # Light as strong as the wall behind says; the white patch of a picture is the wall.
+    wall = render(known_code).crop_srgb[:8, :8].expand(1, 8, 8, 3)
+    lit = known_code.with_reflectance(reflectance).with_light(ambient_light(scene_white(srgb_to_linear(wall))[0]))
     chosen = objective_of(render(lit)).best_colours(truth)
     # Tones are tried in steps of 0.5; a step off, the light would be some 20 % too strong or too weak.
     assert float(chosen["reflectance"][0]) == pytest.approx(tone, abs=0.51)

@@ -142,9 +142,10 @@ def test_base_millimetres_become_ours_by_the_inter_pupil_distance(template, topo
 
 
 def test_ict_heads_have_the_modes_as_their_covariance(template, planted, face):
-    heads = identity.IctHeads(template, planted, face, np.zeros((0, 3), dtype=int), 0.0)
-    samples = identity.sample_ict_heads(heads, 4000, np.random.default_rng(4))[:, face] - template[face]
-    coefficients = np.linalg.lstsq(planted[:, face].reshape(3, -1).T, samples.reshape(4000, -1).T, rcond=None)[0]
+    modes = planted[:, face]
+    heads = identity.IctHeads(template[face], modes, face[face], np.zeros((0, 3), dtype=int), 0.0)
+    samples = identity.sample_ict_heads(heads, 4000, np.random.default_rng(4)) - template[face]
+    coefficients = np.linalg.lstsq(modes.reshape(3, -1).T, samples.reshape(4000, -1).T, rcond=None)[0]
     # Four standard errors of a variance from 4000 samples: 4 √(2 / 4000).
     np.testing.assert_allclose(np.cov(coefficients), np.identity(3) * identity.ICT_WEIGHT_SD**2, atol=0.09)
 
