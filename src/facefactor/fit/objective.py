@@ -31,8 +31,8 @@ LEAST_FACING = 0.2
 """Cosine between normal and view below which a vertex is not compared: its colour blends with what is behind."""
 TONES_TRIED = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 """Standard deviations of the first reflectance component, from the darkest skin to the lightest."""
-CONSTANT_RIDGE, DIRECTIONAL_RIDGE = 1e-4, 2e-2
-"""Of the least-squares light, per unit of vertex weight: what is not lit towards the camera is not known."""
+CONSTANT_RIDGE, DIRECTIONAL_RIDGE = 2.5e-3, 1.25e-2
+"""Of the least-squares light, against the skin's mean squared albedo: what faces away from the camera says nothing."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ class PhotoObjective:
     def best_light(self, parameters: dict[str, Tensor]) -> Float[Tensor, "9 3"]:
         """Least-squares light for the given albedo, in linear light."""
         view = self._view(parameters | {"illumination": torch.zeros(9, 3)}, renew_visibility=True)
-        weights = view.weights[0] / view.weights.sum().clamp_min(1e-9)
+        weights = view.weights[0] * self.masks.measured  # skin alone: on dark faces the sclera would outshine it
+        weights = weights / weights.sum().clamp_min(1e-9)
         observed = srgb_to_linear(sample_picture(self.crop_srgb, view.positions_px))[0]
         basis = evaluate_basis(view.normals[0]) * torch.tensor(LAMBERT_FACTORS)
         ridge = torch.diag(torch.tensor([CONSTANT_RIDGE] + [DIRECTIONAL_RIDGE] * 8))
@@ -165,7 +166,9 @@ class PhotoObjective:
         for channel in range(3):
             design = basis * view.albedo[0, :, channel, None]
             weighted = design * weights[:, None]
-            channels.append(torch.linalg.solve(weighted.T @ design + ridge, weighted.T @ observed[:, channel]))
+            brightness = (weights * view.albedo[0, :, channel].square()).sum()
+            system = weighted.T @ design + brightness * ridge
+            channels.append(torch.linalg.solve(system, weighted.T @ observed[:, channel]))
         return torch.stack(channels, dim=-1)
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ LEAST_STRENGTH = 0.2
 """A photo darker than this says no more about its light."""
 TINT_TRUST = 0.5
 """Share of the white patch's tint that is taken for the light's: white things are rarer than bright ones."""
-STRENGTH_SPREAD = 0.2
+STRENGTH_SPREAD = 0.3
 """Standard deviation of the logarithm of the face's mean irradiance against the scene's."""
 TINT_SPREAD = 0.12
 """Standard deviation of the logarithm of a colour channel against the mean of the three."""

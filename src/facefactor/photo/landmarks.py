@@ -60,7 +60,7 @@ LEFT_CHEEK_EDGE = 454
 IBUG_51_FROM_478 = (
     *RIGHT_BROW_UPPER,  # 17–21: right brow, outer to inner end
     *LEFT_BROW_UPPER,  # 22–26: left brow, inner to outer end
-    *(168, 197, 5, 4),  # 27–30: nose ridge, four steps from between the eyes to the tip
+    *(168, 197, 195, 4),  # 27–30: nose ridge, four steps from between the eyes to the tip
     *NOSE_BASE,  # 31–35: nose base
     *(33, 160, 158, 133, 153, 144),  # 36–41: right eye, clockwise in the picture from the outer corner
     *(362, 385, 387, 263, 373, 380),  # 42–47: left eye, clockwise in the picture from the inner corner

@@ -92,15 +92,13 @@ def mean_makehuman_head(topology: HeadTopology, base: makehuman.BaseMesh) -> np.
 
 def scale_to_millimetres(topology: HeadTopology, base: makehuman.BaseMesh) -> float:
     """Factor from base.obj's millimetres to the model's, by the mean adult's inter-pupil distance."""
-    left, right = (topology.eye_centre(topology.transfer @ _macro_mean(base), eye) for eye in EYE_PARTS)
-    return INTER_PUPIL_MM / float(np.linalg.norm(left - right))
+    return float(_centring(topology.transfer @ _macro_mean(base), topology)[1])
 
 
 def centre_head(vertices: np.ndarray, topology: HeadTopology) -> np.ndarray:
-    """Scale to the mean inter-pupil distance and put the origin midway between the eyeballs' centres."""
-    left, right = (topology.eye_centre(vertices, eye) for eye in EYE_PARTS)
-    scale = INTER_PUPIL_MM / np.linalg.norm(left - right, axis=-1)[..., None, None]
-    return (vertices - 0.5 * (left + right)[..., None, :]) * scale
+    """Scale heads (..., V, 3) to the mean inter-pupil distance, their origin midway between the eyeballs' centres."""
+    origin, scale = _centring(vertices, topology)
+    return (vertices - origin[..., None, :]) * scale[..., None, None]
 
 
 def carry_ict_heads(
@@ -195,6 +193,8 @@ def identity_space(
     """
     aligned = _align(np.concatenate(populations), face, topology)
     aligned = _draw_means_together(aligned, [len(heads) for heads in populations])
+    origin, scale = _centring(aligned.mean(axis=0), topology)
+    aligned = ((aligned - origin) * scale).astype(np.float32)
     mean = aligned.mean(axis=0)
     aligned = mean + (aligned - mean) * _skull_damping(mean, face)[:, None].astype(np.float32)
     weights = np.full(len(face), REST_WEIGHT)
@@ -222,6 +222,12 @@ def _align(samples: np.ndarray, face: np.ndarray, topology: HeadTopology, rounds
     for i, head in enumerate(aligned):
         aligned[i] = fit_similarity(head[face], mean[face]).apply(head)
     return aligned
+
+
+def _centring(vertices: np.ndarray, topology: HeadTopology) -> tuple[np.ndarray, np.ndarray]:
+    """The point (..., 3) midway between the eyeballs' centres, and the factor that puts these INTER_PUPIL_MM apart."""
+    left, right = (topology.eye_centre(vertices, eye) for eye in EYE_PARTS)
+    return 0.5 * (left + right), INTER_PUPIL_MM / np.linalg.norm(left - right, axis=-1)
 
 
 def _draw_means_together(aligned: np.ndarray, sizes: list[int]) -> np.ndarray:
