@@ -14,7 +14,8 @@ import pytest
 import trimesh
 from PIL import Image
 
-from facefactor.export.glb import NEGLIGIBLE_MM, GlbMesh, encode_glb, split_at_seams, vertex_normals, write_glb
+from facefactor.export.glb import NEGLIGIBLE_MM, GlbMesh, encode_glb, split_at_seams, write_glb
+from facefactor.face.normals import vertex_normals
 
 COMPONENT_DTYPES = {5123: "<u2", 5125: "<u4", 5126: "<f4"}
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}

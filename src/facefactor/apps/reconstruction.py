@@ -24,6 +24,7 @@ from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle
 from facefactor.camera.projection import PhotoCamera, crop_intrinsics, in_plane_rotation, photo_camera, project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.errors import PhotoError
 from facefactor.export.glb import GlbMesh
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.export.row import lay_out_row
@@ -114,6 +115,7 @@ class Reconstructor:
 
         Raises:
             NoFaceFound: there is none.
+            PhotoError: the fit of a face came to no finite answer.
         """
         faces = find_faces(photo, which, landmark_detector=self._landmark_detector)
         with _one_thread(), torch.no_grad():
@@ -123,6 +125,8 @@ class Reconstructor:
         T_photo_crop = face_crop(found.landmarks, CROP_SIZE_PX)
         crop_srgb = torch.from_numpy(crop_image(photo, T_photo_crop, CROP_SIZE_PX))
         fit = self._fit(photo, found, T_photo_crop, crop_srgb)
+        if not torch.isfinite(fit.code.pack()).all():
+            raise PhotoError(f"{photo.path or photo.name}: the fit came to no finite answer for the face found")
         code = fit.code.with_expression(bound_mouth_close(fit.code.expression))
         albedo_linear = self._detail.albedo(code, crop_srgb, fit.K)
         return Reconstruction(

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from facefactor.face.build.registration import fit_similarity, vertex_normals
+from facefactor.face.build.registration import fit_similarity
+from facefactor.face.normals import vertex_normals
 from facefactor.render.rasterise import rasterise
 
 UPRIGHT_LANDMARKS = {

@@ -22,6 +22,7 @@ import pygltflib as gltf
 
 import facefactor
 from facefactor.export.atomic import encode_png, write_bytes
+from facefactor.face.normals import vertex_normals
 
 METRES_PER_MM = 0.001
 NEGLIGIBLE_MM = 0.005
@@ -123,18 +124,6 @@ def split_at_seams(triangles: np.ndarray, uv_triangles: np.ndarray) -> tuple[np.
     pairs = np.stack([triangles.ravel(), uv_triangles.ravel()], axis=1)
     unique_pairs, corner_pairs = np.unique(pairs, axis=0, return_inverse=True)
     return unique_pairs[:, 0], unique_pairs[:, 1], corner_pairs.reshape(triangles.shape)
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Return (V, 3) unit normals, each the area-weighted mean of its triangles'; +z where no triangle gives one."""
-    corners = vertices[triangles]
-    area_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    sums = np.stack(
-        [np.bincount(triangles.ravel(), np.repeat(area_normals[:, axis], 3), len(vertices)) for axis in range(3)],
-        axis=1,
-    )
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.where(lengths > 0.0, sums / np.maximum(lengths, np.finfo(float).tiny), (0.0, 0.0, 1.0))
 
 
 class _BinaryFile:

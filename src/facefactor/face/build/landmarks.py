@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from facefactor.face.build.registration import vertex_normals
 from facefactor.face.closest import closest_points
+from facefactor.face.normals import vertex_normals
 from facefactor.photo.colour import linear_to_srgb
 from facefactor.photo.landmarks import (
     LEFT_EYE_LOWER,

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import factorized
 
 from facefactor.face.closest import closest_points
+from facefactor.face.normals import vertex_normals
 
 STIFFNESS = (300.0, 100.0, 40.0, 15.0, 6.0, 3.0, 1.5, 1.0)
 ROUNDS_PER_STIFFNESS = 4
@@ -70,16 +71,6 @@ def graph_laplacian(edges: np.ndarray, num_vertices: int) -> sparse.csr_matrix:
     valence = np.asarray(adjacency.sum(axis=1)).ravel()
     inverse = np.where(valence > 0, 1 / np.maximum(valence, 1), 0)
     return (sparse.diags((valence > 0).astype(float)) - sparse.diags(inverse) @ adjacency).tocsr()
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V, 3) area-weighted unit normals."""
-    corners = vertices[triangles]
-    face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(normals, triangles[:, corner], face)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
 def landmark_matrix(vertex_ids: np.ndarray, weights: np.ndarray, num_vertices: int) -> sparse.csr_matrix:
