@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crop to FaceCode: the backbone and one linear head per part, whose answers are in the code's units.
+
+Place in the flow: after `photo.crop`, before `face`, `camera` and `light`; what `train/` trains and `infer/` exports.
+The heads' last layer starts at zero, so that the untrained network answers the mean face at its nominal place in
+ordinary light. With u the raw answer of a head:
+
+    shape, reflectance   u, standard deviations
+    expression           u clamped to [0, 1]; the gradient passes unless it pushes further out
+    rotation             u, axis-angle, radians
+    translation          (0, 0, −1000) + TRANSLATION_SCALE_MM · u
+    illumination         ambient light of strength one + u
+
+- Expression weights are mostly exactly zero, which a sigmoid reaches only at infinity, where its gradient ends. The
+  clamp starts at zero, is linear inside, and a weight outside comes back as soon as the loss asks for it.
+- Rotation: the continuous 6D form (Zhou et al. 2019, arXiv:1812.07035) is for all of SO(3). Heads in crops turn by
+  much less than 180° from the nominal pose, where axis-angle is as smooth, needs no branches to come back from a
+  matrix, and zero means the nominal pose.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from facefactor.code.face_code import PART_SHAPES, FaceCode
+from facefactor.encode.backbone import NUM_FEATURES, Backbone
+
+TRANSLATION_SCALE_MM = (30.0, 30.0, 100.0)
+"""How far heads stand from the nominal place: across and down the crop, and in depth."""
+
+
+class Encoder(nn.Module):
+    """The network from crops to face codes."""
+
+    translation_scale: Tensor
+    nominal_code: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = Backbone()
+        self.heads = nn.ModuleDict({name: _zero_head(math.prod(size)) for name, size in PART_SHAPES.items()})
+        self.register_buffer("translation_scale", torch.tensor(TRANSLATION_SCALE_MM), persistent=False)
+        self.register_buffer("nominal_code", torch.from_numpy(FaceCode.neutral().pack()), persistent=False)
+
+    def forward(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> "FaceCode[Tensor]":
+        """Describe the faces in crops of ENCODER_CROP_PX pixels, sRGB in [0, 1]."""
+        return FaceCode.unpack(self.encode_packed(crops_srgb))
+
+    def encode_packed(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 245"]:
+        """The same as one vector a face, ordered as `FaceCode.pack`; reads no value, so that it can be exported."""
+        features = self.backbone(crops_srgb)
+        raw = {name: head(features) for name, head in self.heads.items()}
+        raw["expression"] = clamp_with_gradient(raw["expression"])
+        raw["translation"] = self.translation_scale * raw["translation"]
+        return self.nominal_code + torch.cat([raw[name] for name in PART_SHAPES], dim=-1)
+
+
+def clamp_with_gradient(raw: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """Clamp to [0, 1]; a value outside gets the gradients that bring it back, and no others.
+
+    Descending along them is projected gradient descent, except that a value may rest outside. With a plain clamp it
+    could never return.
+    """
+    return _ClampWithGradient.apply(raw) if torch.is_grad_enabled() else raw.clamp(0.0, 1.0)
+
+
+def _zero_head(size: int) -> nn.Linear:
+    head = nn.Linear(NUM_FEATURES, size)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+class _ClampWithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, raw: Tensor) -> Tensor:
+        context.save_for_backward(raw)
+        return raw.clamp(0.0, 1.0)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        (raw,), (gradient,) = context.saved_tensors, gradients
+        # Descent moves against the gradient: a positive one lowers the value.
+        pushes_out = ((raw < 0.0) & (gradient > 0.0)) | ((raw > 1.0) & (gradient < 0.0))
+        return gradient.masked_fill(pushes_out, 0.0)
