@@ -145,7 +145,7 @@ def test_the_texture_is_the_albedo_on_a_dielectric_material(sphere, glb):
     )
 
 
-def test_the_file_is_in_metres_with_y_up_and_the_front_at_positive_z(sphere, glb):
+def test_convention_the_glb_is_in_metres_with_y_up_and_the_front_at_positive_z(sphere, glb):
     positions = glb.attribute("POSITION")
     np.testing.assert_allclose(np.ptp(positions, axis=0), [0.18, 0.1764, 0.18], atol=1e-4)
     top, front = positions[glb.attribute("TEXCOORD_0")[:, 1] < 0.01], 1e-3 * sphere.vertices_mm[:, 2].max()

@@ -199,14 +199,14 @@ def test_landmarks_lie_in_triangles_of_the_mesh(shipped_model: FaceModel):
         assert {tuple(sorted(c)) for c in corners.tolist()} <= triangles
 
 
-def test_the_pupils_are_63_mm_apart_with_the_origin_between_the_eyes(eye_centres: dict):
+def test_convention_the_pupils_are_63_mm_apart_and_the_origin_is_between_the_eyes(eye_centres: dict):
     left, right = eye_centres["left_eye"], eye_centres["right_eye"]
     # 0.05 mm: heads are aligned to the mean of the round before, which moves a little less each round.
     assert np.linalg.norm(left - right) == pytest.approx(63.0, abs=0.05)
     np.testing.assert_allclose(0.5 * (left + right), 0.0, atol=0.05)
 
 
-def test_x_runs_to_the_subjects_left_and_y_up_and_z_out(shipped_model: FaceModel, eye_centres: dict):
+def test_convention_x_runs_to_the_subjects_left_and_y_up_and_z_out(shipped_model: FaceModel, eye_centres: dict):
     marks = landmarks478(shipped_model)
     assert eye_centres["left_eye"][0] > 0 > eye_centres["right_eye"][0]
     assert marks[list(LEFT_EYE_UPPER), 0].min() > 0 > marks[list(RIGHT_EYE_UPPER), 0].max()

@@ -73,5 +73,7 @@ def _overlay(
     view = (K, face.triangles, size, size)
     drawn = render_picture(vertices, face.albedo_linear[None], light, *view, background_srgb=photo).srgb[0]
     mask = face.opacity[None, :, None].expand(-1, -1, 3)
-    opacity = srgb_to_linear(render_albedo(vertices, mask, *view, background_srgb=torch.ones_like(photo)).srgb[0])
-    return crop_srgb + opacity * (drawn - crop_srgb)
+    veil = render_albedo(vertices, mask, *view)
+    # `drawn` already blends with the photo where the head covers a part of a pixel, so the veil is taken of that part.
+    opacity = srgb_to_linear(veil.srgb[0]) / veil.coverage[0, :, :, None].clamp_min(1e-3)
+    return crop_srgb + opacity.clamp(0, 1) * (drawn - crop_srgb)
