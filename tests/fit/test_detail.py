@@ -140,3 +140,16 @@ def test_the_same_photo_gives_the_same_albedo(transfer, render, frontal):
 def test_the_landmarks_used_here_lie_where_they_should(place):
     assert place(FOREHEAD_TOP)[1] > 40 > place(NOSE_RIDGE[0])[1] > place(CHEEK)[1] > place(CHIN)[1]
     assert place(CHEEK)[0] > 15
+
+
+def test_nothing_is_taken_where_the_photo_does_not_reach(transfer, render, frontal, face, model: FaceModel):
+    scene = render(frontal)
+    noise = torch.rand(scene.crop_srgb.shape, generator=torch.Generator().manual_seed(0))
+    right_half = torch.zeros(scene.crop_srgb.shape[:2], dtype=torch.bool)
+    right_half[:, right_half.shape[1] // 2 :] = True
+    albedo = transfer.albedo(frontal, noise, scene.K, right_half)
+    change = (albedo / face.albedo(frontal.reflectance[None])[0]).log().abs().mean(dim=-1).numpy()
+    across = model.subdivision @ model.mean[:, 0]
+    # 20 mm off the middle, since this face is not exactly centred in its crop.
+    assert change[across < -20].max() < 1e-6
+    assert change[across > 20].max() > 0.1

@@ -124,11 +124,12 @@ class Reconstructor:
     def _reconstruct_face(self, photo: Photo, found: FoundFace) -> Reconstruction:
         T_photo_crop = face_crop(found.landmarks, CROP_SIZE_PX)
         crop_srgb = torch.from_numpy(crop_image(photo, T_photo_crop, CROP_SIZE_PX))
-        fit = self._fit(photo, found, T_photo_crop, crop_srgb)
+        coverage = torch.from_numpy(crop_coverage(photo, T_photo_crop, CROP_SIZE_PX))
+        fit = self._fit(found, T_photo_crop, crop_srgb, coverage)
         if not torch.isfinite(fit.code.pack()).all():
             raise PhotoError(f"{photo.path or photo.name}: the fit came to no finite answer for the face found")
         code = fit.code.with_expression(bound_mouth_close(fit.code.expression))
-        albedo_linear = self._detail.albedo(code, crop_srgb, fit.K)
+        albedo_linear = self._detail.albedo(code, crop_srgb, fit.K, coverage)
         return Reconstruction(
             record=self._record(photo, found, replace(fit, code=code), T_photo_crop),
             mesh=self._mesh(code, albedo_linear),
@@ -138,14 +139,14 @@ class Reconstructor:
             T_photo_crop=T_photo_crop,
         )
 
-    def _fit(self, photo: Photo, found: FoundFace, T_photo_crop: np.ndarray, crop_srgb: Tensor) -> FaceFit:
+    def _fit(self, found: FoundFace, T_photo_crop: np.ndarray, crop_srgb: Tensor, coverage: Tensor) -> FaceFit:
         landmarks_px = photo_to_crop(found.landmarks.points_px, T_photo_crop)
         with torch.enable_grad():
             return self._fitter.fit(
                 crop_srgb,
                 torch.from_numpy(landmarks_px).float(),
                 torch.from_numpy(found.landmarks.visibility).float(),
-                torch.from_numpy(crop_coverage(photo, T_photo_crop, CROP_SIZE_PX)),
+                coverage,
             )
 
     def _record(self, photo: Photo, found: FoundFace, fit: FaceFit, T_photo_crop: np.ndarray) -> FaceRecord:

@@ -13,7 +13,7 @@ glasses and background are left out. It is used for pictures and textures, never
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import sparse
 from scipy.sparse.linalg import factorized
 from torch import Tensor
@@ -60,7 +60,11 @@ class DetailTransfer:
 
     @torch.no_grad()
     def albedo(
-        self, code: FaceCode[Tensor], crop_srgb: Float[Tensor, "size size 3"], K: Float[Tensor, "3 3"]
+        self,
+        code: FaceCode[Tensor],
+        crop_srgb: Float[Tensor, "size size 3"],
+        K: Float[Tensor, "3 3"],
+        coverage: Bool[Tensor, "size size"] | None = None,
     ) -> Float[Tensor, "subdivided 3"]:
         """Albedo of a fitted face with the photo's detail, linear RGB at the subdivided vertices.
 
@@ -68,6 +72,7 @@ class DetailTransfer:
             code: one face in the crop's camera, no batch dimension.
             crop_srgb: the crop it was fitted to, [0, 1].
             K: the crop's intrinsics.
+            coverage: which crop pixels the photo covers; all by default.
         """
         albedo = self._face.albedo(code.reflectance[None])
         vertices = self._face.subdivide(self._face.vertices(code.shape[None], code.expression[None]))
@@ -77,6 +82,8 @@ class DetailTransfer:
         photo = srgb_to_linear(sample_picture(crop_srgb[None], view.positions_px))
         ratio = (photo.clamp_min(RATIO_FLOOR) / view.colour_linear.clamp_min(RATIO_FLOOR)).log()[0]
         trust = self._trust(vertices, view, ratio)
+        if coverage is not None:
+            trust = trust * sample_picture(coverage[None, :, :, None].float(), view.positions_px)[0, :, 0].numpy()
         detail = trust[:, None] * self._fine_part(ratio.numpy(), trust)
         return (albedo[0] * torch.from_numpy(detail).float().exp()).clamp(*ALBEDO_RANGE)
 

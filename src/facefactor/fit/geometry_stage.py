@@ -9,6 +9,7 @@ over pose (axis-angle, translation), shape α and expression δ ∈ [0, 1], wher
 detected ones. From the mean face looking at the camera; pose first, then everything.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,11 @@ class LandmarkModel:
             [torch.stack([_read(_spread(face, part), corners, weights) for part in side]) for side in face.blink_basis]
         )
 
+    @property
+    def num_shape(self) -> int:
+        """Number of shape coefficients."""
+        return len(self._shape)
+
     def points(self, shape: Float[Tensor, " coeffs"], expression: Float[Tensor, "52"]) -> Float[Tensor, "landmarks 3"]:
         """Landmarks of one face, head frame, millimetres."""
         expression = bound_mouth_close(expression)
@@ -81,7 +87,7 @@ def fit_geometry(
         K: the crop's intrinsics.
         crop_size_px: side of the crop.
     """
-    num_shape = model._shape.shape[0]
+    num_shape = model.num_shape
     scale = (weights * (INDEPENDENT_POINTS / weights.sum())).sqrt() / (LANDMARK_SPREAD * crop_size_px)
 
     def landmark_residuals(x: Tensor) -> Tensor:
@@ -102,14 +108,13 @@ def fit_geometry(
     return _unpack(_minimise(residuals, best, slice(0, len(best)), FULL_ITERATIONS), num_shape)
 
 
-def _minimise(residuals, x: Tensor, free: slice, iterations: int) -> Tensor:
+def _minimise(residuals: Callable[[Tensor], Tensor], x: Tensor, free: slice, iterations: int) -> Tensor:
     """Levenberg–Marquardt on x[free], expression projected to [0, 1] after each step."""
     damping = 1e-2
     value = residuals(x).square().sum()
     for _ in range(iterations):
         J = torch.func.jacfwd(residuals)(x)[:, free]
-        r = residuals(x)
-        normal, gradient = J.T @ J, J.T @ r
+        normal, gradient = J.T @ J, J.T @ residuals(x)
         held = _held_at_bound(x, gradient, free)
         normal[held], normal[:, held], gradient[held] = 0, 0, 0
         for _ in range(4):
