@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A corpus on the disk: a folder of tar shards and the corpus.json that describes them.
+
+Place in the flow: `prepare` and `synthesize` write it, training reads it. Shards follow the WebDataset convention, so
+other tools read them too: photos-000000.tar, photos-000001.tar, …, in which the files KEY.jpg, KEY.json, … of a sample
+stand side by side, and a key holds no dot. Every shard appears whole or not at all, and corpus.json, rewritten after
+each, lists only those that are there: a corpus whose making was stopped can be read, and its making continued.
+
+    corpus.json    format      "facefactor.corpus/1"
+                   kind        "photographs" or "synthetic"
+                   complete    whether its making came to its end
+                   samples     how many there are
+                   shards      [{"name": …, "samples": …}, …]
+                   settings    what the samples depend on
+                   sources     where they come from
+                   rejected    how many candidates were left out, by reason
+                   progress    what its maker needs to continue
+"""
+
+import bisect
+import io
+import itertools
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.export.atomic import write_bytes
+
+FORMAT = "facefactor.corpus/1"
+CORPUS_FILE = "corpus.json"
+SAMPLES_PER_SHARD = 1000
+"""About 20 MB of crops with their landmarks; what a kill may cost is the making of one shard."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The files of one sample.
+
+    Attributes:
+        key: unique in its corpus, without dots or slashes.
+        files: content by file ending, such as "jpg" and "json".
+    """
+
+    key: str
+    files: Mapping[str, bytes]
+
+    def __post_init__(self) -> None:
+        if not self.key or set("./") & set(self.key):
+            raise ValueError(f"a sample's key must hold neither dots nor slashes, got {self.key!r}")
+
+    def json(self) -> Any:
+        """Parse the file KEY.json."""
+        return json.loads(self.files["json"])
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A finished shard of a corpus: its file's name and how many samples it holds."""
+
+    name: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class CorpusRecord:
+    """What corpus.json says; see the module's table."""
+
+    kind: str
+    shards: tuple[Shard, ...] = ()
+    complete: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> int:
+        """How many samples the finished shards hold."""
+        return sum(shard.samples for shard in self.shards)
+
+
+def shard_name(prefix: str, index: int) -> str:
+    """Name shard `index`, counted from zero."""
+    return f"{prefix}-{index:06d}.tar"
+
+
+def write_shard(path: Path, samples: Iterable[Sample]) -> Shard:
+    """Write samples to a tar file, whole or not at all; the same samples give the same bytes.
+
+    Raises:
+        OutputUnwritable: the file cannot be written.
+        ValueError: two samples have the same key.
+    """
+    content, keys = io.BytesIO(), []
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for sample in samples:
+            keys.append(sample.key)
+            for ending, data in sample.files.items():
+                member = tarfile.TarInfo(f"{sample.key}.{ending}")
+                member.size, member.mode = len(data), 0o644
+                tar.addfile(member, io.BytesIO(data))
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"{path}: {len(keys) - len(set(keys))} of {len(keys)} samples have a key that is taken")
+    write_bytes(path, content.getvalue())
+    return Shard(path.name, len(keys))
+
+
+def read_shard(path: Path) -> Iterator[Sample]:
+    """Yield the samples of a shard in their order.
+
+    Raises:
+        AssetMissing: the file is not there, or is no whole tar file.
+    """
+    for key, members in index_shard(path).items():
+        yield _read_sample(path, key, members)
+
+
+def write_corpus_record(folder: Path, record: CorpusRecord) -> None:
+    """Write corpus.json.
+
+    Raises:
+        OutputUnwritable: the file cannot be written.
+    """
+    content = {"format": FORMAT, "samples": record.samples, **asdict(record)}
+    write_bytes(folder / CORPUS_FILE, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_corpus_record(folder: Path) -> CorpusRecord:
+    """Read and check corpus.json.
+
+    Raises:
+        AssetMissing: the folder holds no corpus, or lacks one of its shards.
+        IncompatibleCode: corpus.json is not one of this version.
+    """
+    path = folder / CORPUS_FILE
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise AssetMissing(f"{folder}: holds no corpus: there is no {CORPUS_FILE} in it") from None
+    except (OSError, ValueError) as error:
+        raise AssetMissing(f"{path}: cannot be read ({error})") from None
+    record = _parse_record(path, content)
+    missing = [shard.name for shard in record.shards if not (folder / shard.name).is_file()]
+    if missing:
+        raise AssetMissing(f"{folder}: {len(missing)} of its {len(record.shards)} shards are gone, first {missing[0]}")
+    return record
+
+
+class Corpus:
+    """The samples of a corpus, in their order or by number.
+
+    The shards' tables of contents are read once, at the first sample that is asked for by number, and kept. No file is
+    held open, so a corpus can be handed to other processes and read by several threads.
+
+    Args:
+        folder: that holds corpus.json and the shards.
+
+    Raises:
+        AssetMissing: there is no corpus, or one of its shards is missing or damaged.
+        IncompatibleCode: it is one of another version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = read_corpus_record(folder)
+        self._starts = list(itertools.accumulate((shard.samples for shard in self.record.shards), initial=0))
+        self._tables: dict[str, list[tuple[str, dict[str, tuple[int, int]]]]] = {}
+
+    def __len__(self) -> int:
+        return self.record.samples
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample by its number in the corpus, 0 to len - 1."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"the corpus holds {len(self)} samples, got index {index}")
+        shard_index = bisect.bisect_right(self._starts, index) - 1
+        shard = self.record.shards[shard_index]
+        if shard.name not in self._tables:
+            self._tables[shard.name] = self._read_table(shard)
+        key, members = self._tables[shard.name][index - self._starts[shard_index]]
+        return _read_sample(self.folder / shard.name, key, members)
+
+    def _read_table(self, shard: Shard) -> list[tuple[str, dict[str, tuple[int, int]]]]:
+        table = list(index_shard(self.folder / shard.name).items())
+        if len(table) != shard.samples:
+            path = self.folder / shard.name
+            raise AssetMissing(f"{path}: is damaged: it holds {len(table)} samples in place of {shard.samples}")
+        return table
+
+
+def index_shard(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
+    """Find where a shard's files lie: key to ending to (offset, size) in bytes, in the order of the samples.
+
+    Raises:
+        AssetMissing: the file is not there, or is no whole tar file.
+    """
+    table: dict[str, dict[str, tuple[int, int]]] = {}
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            for member in tar:
+                key, _, ending = member.name.partition(".")
+                table.setdefault(key, {})[ending] = (member.offset_data, member.size)
+    except FileNotFoundError:
+        raise AssetMissing(f"{path}: there is no such shard") from None
+    except (OSError, tarfile.TarError) as error:
+        raise AssetMissing(f"{path}: is no whole tar file ({error})") from None
+    return table
+
+
+def _read_sample(path: Path, key: str, members: Mapping[str, tuple[int, int]]) -> Sample:
+    files = {}
+    try:
+        with path.open("rb") as file:
+            for ending, (offset, size) in members.items():
+                file.seek(offset)
+                files[ending] = file.read(size)
+    except OSError as error:
+        raise AssetMissing(f"{path}: cannot be read ({error.strerror or error})") from None
+    short = [ending for ending, (_, size) in members.items() if len(files[ending]) < size]
+    if short:
+        raise AssetMissing(f"{path}: is damaged: it ends within {key}.{short[0]}")
+    return Sample(key, files)
+
+
+def _parse_record(path: Path, content: Any) -> CorpusRecord:
+    found = content.get("format", "no corpus") if isinstance(content, Mapping) else "no corpus"
+    if found != FORMAT:
+        raise IncompatibleCode(f"{path}: is {found}, this version reads {FORMAT}")
+    try:
+        return CorpusRecord(
+            kind=content["kind"],
+            shards=tuple(Shard(shard["name"], int(shard["samples"])) for shard in content["shards"]),
+            complete=bool(content["complete"]),
+            settings=dict(content["settings"]),
+            sources=tuple(content["sources"]),
+            rejected=dict(content["rejected"]),
+            progress=dict(content["progress"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise IncompatibleCode(f"{path}: does not fit this version: {error!r}") from None
