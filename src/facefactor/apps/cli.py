@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"facefactor {facefactor.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add_command in (_add_reconstruct, _add_model, _add_evaluate):
+    for add_command in (_add_reconstruct, _add_prepare, _add_model, _add_evaluate):
         add_command(commands, verbosity)
     return parser
 
@@ -107,6 +107,27 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
     parser.add_argument("--refine", action="store_true", help="follow the engine by a fit; no change with --engine fit")
     parser.add_argument("--json", action="store_true", help="print one line of JSON per face on stdout")
     parser.set_defaults(handler="facefactor.apps.reconstruct:run")
+
+
+def _add_prepare(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "prepare",
+        parents=[verbosity],
+        help="turn photos into a corpus to train on",
+        description="Find the faces of all photos, and write their crops and landmarks as shards, with counts of what "
+        "was left out and why. A run that was stopped goes on where it was when the same command is given again. Exit "
+        "code 1 when no photo could be used.",
+    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTOS", help="image files, and folders to search")
+    parser.add_argument("--out", required=True, type=Path, metavar="CORPUS", help="folder to write to; made if needed")
+    parser.add_argument("--jobs", type=_positive_int, metavar="N", help="processes to work in (default: one a core)")
+    parser.add_argument(
+        "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
+    )
+    parser.add_argument(
+        "--min-face", type=_positive_int, default=64, metavar="PX", help="size of the smallest face kept (default: 64)"
+    )
+    parser.set_defaults(handler="facefactor.apps.prepare:run")
 
 
 def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:

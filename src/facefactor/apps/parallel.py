@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from facefactor.errors import FaceError
 
@@ -86,7 +86,7 @@ def _inherited_by_processes() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _set_interrupt(handler: signal._HANDLER) -> signal._HANDLER:
+def _set_interrupt(handler: Any) -> Any:
     """Set what Ctrl-C does, where that may be set: in the main thread. Returns what it did before."""
     if threading.current_thread() is threading.main_thread():
         return signal.signal(signal.SIGINT, handler)

@@ -30,6 +30,7 @@ from facefactor.data.photo_sample import cut_photo_sample, encode_photo_sample
 from facefactor.data.quality import measure_quality
 from facefactor.data.shards import (
     CORPUS_FILE,
+    PHOTOGRAPHS,
     SAMPLES_PER_SHARD,
     CorpusRecord,
     Sample,
@@ -53,7 +54,6 @@ LEAST_FACE_PX = 64
 """√area of the smallest face box that is kept by default: the encoder's 128 px crop is then enlarged 1.4 times."""
 PARTIAL_FILES = ".facefactor-*.partial"
 """What `export.atomic` calls a file that it has not finished."""
-KIND = "photographs"
 SHARD_PREFIX = "photos"
 
 logger = logging.getLogger(__name__)
@@ -200,7 +200,7 @@ def _begin(out: Path, photos: Sequence[PhotoFile], sources: Sequence[Path], sett
         FaceError: there is a corpus of something else.
     """
     fresh = CorpusRecord(
-        kind=KIND,
+        kind=PHOTOGRAPHS,
         settings=asdict(settings),
         sources=tuple(map(str, sources)),
         progress={"photos": len(photos), "photos_done": 0, "photos_digest": _digest(photos)},
@@ -209,7 +209,7 @@ def _begin(out: Path, photos: Sequence[PhotoFile], sources: Sequence[Path], sett
         return fresh
     earlier = read_corpus_record(out)
     differing = [name for name, value in fresh.settings.items() if earlier.settings.get(name) != value]
-    if earlier.kind != KIND or earlier.progress.get("photos_digest") != fresh.progress["photos_digest"]:
+    if earlier.kind != PHOTOGRAPHS or earlier.progress.get("photos_digest") != fresh.progress["photos_digest"]:
         differing.insert(0, "photos")
     if differing:
         raise FaceError(f"{out}: holds a corpus with other {', '.join(differing)}: name another folder, or delete it")

@@ -32,6 +32,9 @@ from facefactor.export.atomic import write_bytes
 
 FORMAT = "facefactor.corpus/1"
 CORPUS_FILE = "corpus.json"
+PHOTOGRAPHS = "photographs"
+SYNTHETIC = "synthetic"
+"""The kinds of corpora."""
 SAMPLES_PER_SHARD = 1000
 """About 20 MB of crops with their landmarks; what a kill may cost is the making of one shard."""
 

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CropBatch: what every source of training data yields and every objective takes (torch)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from facefactor.code.face_code import FaceCode
+
+
+@dataclass(frozen=True, eq=False)
+class CropBatch:
+    """Encoder crops with what is known of them."""
+
+    crops_srgb: Float[Tensor, "batch 3 height width"]
+    """sRGB-encoded, [0, 1]."""
+    landmarks_px: Float[Tensor, "batch 478 2"]
+    """Pixels of the crop; may lie outside it."""
+    visibility: Float[Tensor, "batch 478"]
+    """How far to trust each landmark, [0, 1]."""
+    code: FaceCode[Tensor] | None = None
+    """The exact faces in the crops' camera, when they were rendered."""
+
+    def __len__(self) -> int:
+        return len(self.crops_srgb)
+
+    def to(self, device: torch.device | str) -> "CropBatch":
+        """Copy to a device; where all is there already, nothing is copied."""
+        return replace(
+            self,
+            crops_srgb=self.crops_srgb.to(device),
+            landmarks_px=self.landmarks_px.to(device),
+            visibility=self.visibility.to(device),
+            code=None if self.code is None else self.code.map(lambda part: part.to(device)),
+        )
