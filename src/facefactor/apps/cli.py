@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"facefactor {facefactor.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add_command in (_add_reconstruct, _add_prepare, _add_model, _add_evaluate):
+    for add_command in (_add_reconstruct, _add_prepare, _add_synthesize, _add_model, _add_evaluate):
         add_command(commands, verbosity)
     return parser
 
@@ -128,6 +128,26 @@ def _add_prepare(commands: Commands, verbosity: argparse.ArgumentParser) -> None
         "--min-face", type=_positive_int, default=64, metavar="PX", help="size of the smallest face kept (default: 64)"
     )
     parser.set_defaults(handler="facefactor.apps.prepare:run")
+
+
+def _add_synthesize(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "synthesize",
+        parents=[verbosity],
+        help="render faces with exact codes as a corpus to train on",
+        description="Render random faces and write them as shards, each with its exact face code, landmarks and their "
+        "visibility. Seed and number make a face, whatever the number of jobs. A run that was stopped goes on where it "
+        "was when the same command is given again.",
+    )
+    parser.add_argument("--count", required=True, type=_positive_int, metavar="N", help="faces to render")
+    parser.add_argument("--out", required=True, type=Path, metavar="CORPUS", help="folder to write to; made if needed")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the random faces (default: 0)")
+    parser.add_argument(
+        "--backgrounds", type=Path, metavar="FOLDER", help="photos to put behind the faces (default: made-up pictures)"
+    )
+    parser.add_argument("--sheet", type=Path, metavar="PICTURE.png", help="draw 48 of the faces on a contact sheet")
+    parser.add_argument("--jobs", type=_positive_int, default=1, metavar="N", help="processes to work in (default: 1)")
+    parser.set_defaults(handler="facefactor.apps.synthesize:run")
 
 
 def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:

@@ -34,6 +34,8 @@ MIDLINE_MM = 1.5
 """A landmark nearer to the face's mid plane than this is its own mirror image."""
 LARGEST_ASYMMETRY_MM = 10.0
 """Distance to the mirror image beyond which a landmark of the model is taken to be misplaced, however far."""
+IMPOSSIBLE_MM2 = 1e6
+"""Cost of a pair that must not be: a point beside the midline with itself, one on it with another."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,9 @@ def match_mirrored(points_mm: NDArray[np.floating]) -> NDArray[np.intp]:
     """
     distance_mm = np.linalg.norm(points_mm[:, None] * (-1, 1, 1) - points_mm[None], axis=-1)
     cost = np.minimum(distance_mm, LARGEST_ASYMMETRY_MM) ** 2
-    on_midline = np.flatnonzero(np.abs(points_mm[:, 0]) < MIDLINE_MM)
-    cost[on_midline] = cost[:, on_midline] = LARGEST_ASYMMETRY_MM**2
-    cost[on_midline, on_midline] = 0
+    on_midline = np.abs(points_mm[:, 0]) < MIDLINE_MM
+    cost[on_midline | on_midline[:, None] | np.eye(len(points_mm), dtype=np.bool_)] = IMPOSSIBLE_MM2
+    cost[on_midline, on_midline] = 0.0
     return linear_sum_assignment(cost)[1]
 
 

@@ -55,7 +55,7 @@ def read_points(
         corners: vertex ids of each point's triangle.
         weights: barycentric weights, each row summing to one.
     """
-    return torch.einsum("blkc,lk->blc", vertices[:, corners], weights)
+    return (_at_corners(vertices, corners) * weights[..., None]).sum(dim=-2)
 
 
 def read_contour(
@@ -70,12 +70,13 @@ def read_contour(
         rotation_matrix: head to camera.
         paths: of the face model.
     """
-    places = torch.einsum("bjskc,jsk->bjsc", vertices_camera[:, paths.corners], paths.weights.to(vertices_camera))
+    corners = _at_corners(vertices_camera, paths.corners)
+    places = (corners * paths.weights.to(vertices_camera)[..., None]).sum(dim=-2)
     tangents = paths.tangents.to(rotation_matrix) @ rotation_matrix.mT
     outwards = torch.stack((tangents[..., 1], -tangents[..., 0]), dim=-1)
     in_picture = places[..., :2] / -places[..., 2:]
-    outermost = torch.einsum("bjsc,bjc->bjs", in_picture, outwards).argmax(dim=-1)
-    return torch.take_along_dim(places, outermost[..., None, None], dim=2)[:, :, 0]
+    outermost = (in_picture * outwards[:, :, None]).sum(dim=-1).argmax(dim=-1)
+    return places.gather(2, outermost[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
 
 
 def contour_paths(model: FaceModel) -> ContourPaths:
@@ -99,6 +100,12 @@ def contour_paths(model: FaceModel) -> ContourPaths:
         torch.from_numpy(weights).float(),
         torch.from_numpy(np.pad(tangents, ((0, 0), (0, 1)))).float(),
     )
+
+
+def _at_corners(
+    vertices: Float[Tensor, "batch vertices 3"], corners: Int[Tensor, "*points 3"]
+) -> Float[Tensor, "batch *points 3 3"]:
+    return vertices.index_select(1, corners.flatten()).unflatten(1, corners.shape)
 
 
 def _front_side(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ from facefactor.light.spherical_harmonics import Y00
 WHITE_PERCENTILE = 0.97
 WHITE_ALBEDO = 0.85
 """Linear albedo that the photo's brightest things are taken to have."""
-LEAST_STRENGTH = 0.2
-"""A photo darker than this says no more about its light."""
+LEAST_STRENGTH = 0.4
+"""A scene darker than this holds nothing white: photos are exposed for what they show."""
 TINT_TRUST = 0.5
 """Share of the white patch's tint that is taken for the light's: white things are rarer than bright ones."""
 STRENGTH_SPREAD = 0.3
