@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `facefactor synthesize`: write synthetic faces with their exact codes as a corpus, and a sheet of them.
+
+    OUT/synthetic-000000.tar, …   KEY.jpg, KEY.json (code, landmarks_px, visibility)     OUT/corpus.json
+
+A face depends on the seed and its number alone, so any number of jobs writes the same corpus. Shards that a stopped run
+left whole are kept when the same corpus is asked for again.
+"""
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from facefactor.data.shards import (
+    CORPUS_FILE,
+    SAMPLES_PER_SHARD,
+    SYNTHETIC,
+    CorpusRecord,
+    Sample,
+    Shard,
+    read_corpus_record,
+    shard_name,
+    write_corpus_record,
+    write_shard,
+)
+from facefactor.data.synthetic_sample import encode_synthetic_sample
+from facefactor.errors import IncompatibleCode
+from facefactor.export.atomic import require_writable, write_png
+
+if TYPE_CHECKING:
+    from facefactor.data.synthetic import SyntheticFaces
+
+PREFIX = "synthetic"
+BATCH_SIZE = 32
+SHEET_ROWS, SHEET_COLUMNS = 6, 8
+SHEET_SCALE = 1.5
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the corpus, and the sheet if one is asked for."""
+    require_writable(options.out)
+    record = _resume(options.out, CorpusRecord(SYNTHETIC, settings=_settings(options), sources=_sources(options)))
+    counts = _shard_counts(options.count)
+    done = {shard.name: shard for shard in record.shards}
+    missing = [index for index in range(len(counts)) if shard_name(PREFIX, index) not in done]
+    for shard in _write_shards(options, counts, missing):
+        done[shard.name] = shard
+        record = replace(record, shards=tuple(done[name] for name in sorted(done)))
+        write_corpus_record(options.out, record)
+        print(f"\r{record.samples} of {options.count} faces", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    write_corpus_record(options.out, replace(record, complete=True))
+    if options.sheet is not None:
+        write_png(options.sheet, draw_sheet(_faces(options.seed, options.backgrounds)))
+        print(options.sheet)
+    print(options.out / CORPUS_FILE)
+    return 0
+
+
+def draw_sheet(faces: "SyntheticFaces") -> np.ndarray:
+    """Lay the first 48 faces out on a contact sheet, (H, W, 3) uint8."""
+    made = faces.make(range(SHEET_ROWS * SHEET_COLUMNS))
+    rows = [made[start : start + SHEET_COLUMNS] for start in range(0, len(made), SHEET_COLUMNS)]
+    sheet = np.concatenate([np.concatenate([face.picture_srgb for face in row], axis=1) for row in rows])
+    size = (round(sheet.shape[1] * SHEET_SCALE), round(sheet.shape[0] * SHEET_SCALE))
+    return np.asarray(Image.fromarray(sheet).resize(size, Image.Resampling.BICUBIC))
+
+
+def _write_shards(options: argparse.Namespace, counts: list[int], indices: list[int]) -> Iterator[Shard]:
+    """Write shards, in this process or in others, and yield each as it is finished."""
+    tasks = [(options.out, index, counts[index], options.seed, options.backgrounds) for index in indices]
+    if options.jobs == 1 or len(tasks) < 2:
+        for task in tasks:
+            yield _write_one_shard(*task)
+        return
+    # A forked child would inherit torch's threads without their locks' owners.
+    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(_write_one_shard, *task) for task in tasks]):
+            yield future.result()
+
+
+def _write_one_shard(folder: Path, index: int, count: int, seed: int, backgrounds: Path | None) -> Shard:
+    first = index * SAMPLES_PER_SHARD
+    return write_shard(folder / shard_name(PREFIX, index), _samples(_faces(seed, backgrounds), first, count))
+
+
+def _samples(faces: "SyntheticFaces", first: int, count: int) -> Iterator[Sample]:
+    for start in range(first, first + count, BATCH_SIZE):
+        numbers = range(start, min(start + BATCH_SIZE, first + count))
+        for number, face in zip(numbers, faces.make(numbers), strict=True):
+            yield encode_synthetic_sample(face, f"{PREFIX}-{number:08d}")
+
+
+@lru_cache(maxsize=1)
+def _faces(seed: int, backgrounds: Path | None) -> "SyntheticFaces":
+    """The maker of faces, once a process."""
+    import torch
+
+    from facefactor.data.backgrounds import Backgrounds
+    from facefactor.data.crops import CORPUS_CROP_PX
+    from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
+    from facefactor.encode import ENCODER_CROP_PX
+
+    torch.set_num_threads(1)
+    settings = SyntheticSettings(seed=seed, border_px=(CORPUS_CROP_PX - ENCODER_CROP_PX) // 2)
+    return SyntheticFaces(settings, None if backgrounds is None else Backgrounds.in_folder(backgrounds))
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    backgrounds = None if options.backgrounds is None else str(options.backgrounds)
+    return {"count": options.count, "seed": options.seed, "backgrounds": backgrounds}
+
+
+def _sources(options: argparse.Namespace) -> tuple[str, ...]:
+    return ("rendered from the face model",) + (() if options.backgrounds is None else (str(options.backgrounds),))
+
+
+def _resume(folder: Path, fresh: CorpusRecord) -> CorpusRecord:
+    """The record of what a stopped run left of the same corpus, or a fresh one where there is none.
+
+    Raises:
+        IncompatibleCode: the folder holds another corpus.
+    """
+    if not (folder / CORPUS_FILE).exists():
+        return fresh
+    found = read_corpus_record(folder)
+    if (found.kind, dict(found.settings)) != (fresh.kind, dict(fresh.settings)):
+        raise IncompatibleCode(f"{folder}: holds another corpus, made with {found.settings}: choose another folder")
+    return replace(fresh, shards=found.shards)
+
+
+def _shard_counts(count: int) -> list[int]:
+    full, rest = divmod(count, SAMPLES_PER_SHARD)
+    return [SAMPLES_PER_SHARD] * full + ([rest] if rest else [])

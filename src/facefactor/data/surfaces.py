@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draw a synthetic scene: surfaces laid over a background, lit by one light, with cast shadows and highlights.
+
+    head ─┐
+    hair, glasses, … ─┴─ move to camera ─ normals ─ shadow map ─ rasterise ─ shade and lay over ─► canvas
+
+This is not `render/picture.py`: training pictures need veils of hair, shadows and gloss, which no gradient flows
+through, and hundreds of them a second. A test draws a bare head with both and finds the same picture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facefactor.data import surface_kernel as kernel
+from facefactor.data.framing import project
+from facefactor.data.random_codes import LAMBERT, harmonics
+from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS
+from facefactor.render.zbuffer_kernel import draw_triangles
+
+SHADOW_MAP_PX = 96
+SHADOW_MAP_MM = 340.0
+"""Width of what the shadow map covers, around the head's origin."""
+SHADOW_BIAS_MM = 8.0
+LIGHT_DISTANCE_MM = 2.0e4
+"""Of the shadow map's camera: so far that its rays are parallel."""
+LEAST_KEY = 0.05
+"""A key light of less luminance casts no shadow worth drawing."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A mesh with all that its look needs, head frame, millimetres, linear RGB."""
+
+    vertices: np.ndarray
+    """(V, 3)"""
+    triangles: np.ndarray
+    """(F, 3) int32, counter-clockwise from outside."""
+    albedo: np.ndarray
+    """(V, 3) or (3,)"""
+    ambient: np.ndarray | float = 1.0
+    """(V,) share of the surrounding that each vertex sees."""
+    gloss: np.ndarray | float = 0.0
+    """(V,) strength of the highlight."""
+    exponent: np.ndarray | float = 12.0
+    """(V,) of the highlight; larger is smaller and sharper."""
+    cover: np.ndarray | float = 1.0
+    """(V,) the surface is there where this is over one half."""
+    texture: np.ndarray | float = 0.0
+    """(V, 2) places in the noise texture."""
+    contrast: float = 0.0
+    """Of the noise texture in log albedo."""
+    sharpness: float = 1.0
+    """Of the edge between cover and none."""
+    raggedness: float = 0.0
+    """Of that edge, by the noise texture."""
+    casts_shadow: bool = True
+    from_both_sides: bool = False
+    """Drawn as seen from inside too, for what has no thickness."""
+    coarse_triangles: np.ndarray | None = None
+    """(F', 3) int32 of a coarser mesh on the same vertices, which casts the shadow."""
+
+
+@dataclass(frozen=True)
+class SceneLight:
+    """A light in two parts, camera frame, linear RGB spherical harmonics; their sum lights the face code."""
+
+    fill: np.ndarray
+    """(9, 3) comes from all around, dimmed in hollows."""
+    key: np.ndarray
+    """(9, 3) comes from one lamp, which casts shadows."""
+    key_direction: np.ndarray
+    """(3,) unit, towards the lamp."""
+
+    @property
+    def illumination(self) -> np.ndarray:
+        """(9, 3) of the face code."""
+        return self.fill + self.key
+
+
+@dataclass(frozen=True)
+class View:
+    """Pose and camera of a picture."""
+
+    R: np.ndarray
+    """(3, 3) head to camera."""
+    t: np.ndarray
+    """(3,) millimetres."""
+    K: np.ndarray
+    """(3, 3) intrinsics in pixels of the picture."""
+    size_px: int
+    supersample: int
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A picture at sub-pixels, written by `lay`."""
+
+    colour: np.ndarray
+    """(H·s, W·s, 3) float32 linear."""
+    depth: np.ndarray
+    """(H·s, W·s) float32 millimetres, infinite on the background."""
+    veil: np.ndarray
+    """(H·s, W·s) float32 opacity of what lies over the surfaces laid first."""
+
+    @classmethod
+    def over(cls, background_linear: np.ndarray) -> "Canvas":
+        """Start from a background (H·s, W·s, 3), which is written over."""
+        shape = background_linear.shape[:2]
+        depth = np.full(shape, np.inf, dtype=np.float32)
+        return cls(background_linear, depth, np.zeros(shape, dtype=np.float32))
+
+
+def lay(canvas: Canvas, surfaces: list[Surface], light: SceneLight, view: View, texture: np.ndarray) -> None:
+    """Draw surfaces onto a canvas, in their order; each must be laid after what is seen through it.
+
+    Args:
+        canvas: written.
+        surfaces: in the head frame; the first is the head, of which the veil is none.
+        light: on all of them.
+        view: of all of them.
+        texture: (T, T) float32 noise of mean zero and deviation one, repeating.
+    """
+    R, t = view.R.T.astype(np.float32), view.t.astype(np.float32)
+    placed = [surface.vertices.astype(np.float32) @ R + t for surface in surfaces]
+    key_shares = cast_shadows(surfaces, placed, light)
+    lights = _kernel_light(light)
+    fine_K = view.K * np.array([[view.supersample], [view.supersample], [1.0]])
+    for surface, vertices, key_share in zip(surfaces, placed, key_shares, strict=True):
+        places_px = project(vertices, fine_K).astype(np.float32)
+        hits = _hit(places_px, -vertices[:, 2], surface.triangles, len(canvas.depth), surface.from_both_sides)
+        style = np.array([surface.contrast, surface.sharpness, surface.raggedness], np.float32)
+        attributes = _attributes(surface, vertices, key_share)
+        buffers = canvas.colour, canvas.depth, canvas.veil
+        kernel.lay_surface(hits[0], hits[1], surface.triangles, attributes, *lights, style, texture, *buffers)
+        if surface is surfaces[0]:
+            canvas.veil[:] = 0.0
+
+
+def cast_shadows(surfaces: list[Surface], placed: list[np.ndarray], light: SceneLight) -> list[np.ndarray]:
+    """How much of the key light reaches each vertex of each surface, [0, 1], by one shadow map.
+
+    Args:
+        surfaces: all of the scene.
+        placed: their vertices (V, 3), camera frame.
+        light: of the scene.
+    """
+    if float(light.key[0] @ LUMINANCE_WEIGHTS) < LEAST_KEY:
+        return [np.ones(len(vertices), dtype=np.float32) for vertices in placed]
+    axes = light_axes(light.key_direction)
+    centre = placed[0].mean(axis=0)
+    nearness = np.zeros((SHADOW_MAP_PX, SHADOW_MAP_PX), dtype=np.float32)
+    seen_from_light = [map_places(vertices - centre, axes, SHADOW_MAP_PX, SHADOW_MAP_MM) for vertices in placed]
+    for surface, (places_px, depth_mm) in zip(surfaces, seen_from_light, strict=True):
+        if surface.casts_shadow:
+            triangles = surface.triangles if surface.coarse_triangles is None else surface.coarse_triangles
+            hits = _hit(places_px, depth_mm, triangles, SHADOW_MAP_PX, surface.from_both_sides)
+            np.maximum(nearness, hits[2], out=nearness)
+    return [shadow_share(nearness, *places, SHADOW_BIAS_MM) for places in seen_from_light]
+
+
+def shadow_share(nearness: np.ndarray, places_px: np.ndarray, depth_mm: np.ndarray, bias_mm: float) -> np.ndarray:
+    """The share of the shadow map's cells around each point (N,) in which nothing is nearer to the light."""
+    share = np.empty(len(depth_mm), dtype=np.float32)
+    kernel.key_visibility(places_px, depth_mm, nearness, bias_mm, share)
+    return share
+
+
+def map_places(points: np.ndarray, axes: np.ndarray, size_px: int, width_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where points fall in a shadow map, (N, 2) pixels, and how far from the light they are, (N,) mm; float32.
+
+    Args:
+        points: (N, 3) around the middle of the map, millimetres.
+        axes: (3, 3) rows right, up, towards the light.
+        size_px: of the map.
+        width_mm: of what it covers.
+    """
+    turned = points.astype(np.float32) @ axes.T.astype(np.float32)
+    scale = np.float32(size_px / width_mm)
+    places_px = turned[:, :2] * np.array([scale, -scale]) + np.float32(size_px / 2)
+    return places_px, np.float32(LIGHT_DISTANCE_MM) - turned[:, 2]
+
+
+def map_nearness(
+    points: np.ndarray, triangles: np.ndarray, axes: np.ndarray, size_px: int, width_mm: float
+) -> np.ndarray:
+    """Shadow map (size, size) of one mesh: one over the distance from the light, zero where there is nothing."""
+    return _hit(*map_places(points, axes, size_px, width_mm), triangles, size_px, False)[2]
+
+
+def light_axes(direction: np.ndarray) -> np.ndarray:
+    """Axes (3, 3) of a light's map: rows right, up and, along the unit direction, towards the light."""
+    helper = (0.0, 1.0, 0.0) if abs(direction[1]) < 0.9 else (1.0, 0.0, 0.0)
+    right = np.cross(helper, direction)
+    right /= np.linalg.norm(right)
+    return np.stack((right, np.cross(direction, right), direction))
+
+
+def _kernel_light(light: SceneLight) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Fill and key with the Lambert factors, colour of the highlight, and the direction half way to the viewer."""
+    half = light.key_direction + np.array([0.0, 0.0, 1.0])
+    half = half / max(float(np.linalg.norm(half)), 1e-6)
+    fill, key = light.fill * LAMBERT[:, None], light.key * LAMBERT[:, None]
+    highlight = np.maximum(harmonics(light.key_direction) @ key, 0.0)
+    return fill.astype(np.float32), key.astype(np.float32), highlight.astype(np.float32), half.astype(np.float32)
+
+
+def _hit(
+    places_px: np.ndarray, depth_mm: np.ndarray, triangles: np.ndarray, size_px: int, from_both_sides: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangle, weights and nearness at each pixel of a square picture; `rasterise` without its checks of arguments."""
+    ids = np.full((size_px, size_px), -1, dtype=np.int32)
+    weights = np.empty((size_px, size_px, 3), dtype=np.float32)
+    nearness = np.zeros((size_px, size_px), dtype=np.float32)
+    draw_triangles(places_px, depth_mm, triangles, not from_both_sides, 0, ids, weights, nearness)
+    return ids, weights, nearness
+
+
+def _attributes(surface: Surface, vertices: np.ndarray, key_share: np.ndarray) -> np.ndarray:
+    """Lay the vertex attributes out as the kernel reads them."""
+    attributes = np.zeros((len(vertices), kernel.NUM_ATTRIBUTES), dtype=np.float32)
+    normals = np.zeros_like(vertices)
+    kernel.sum_normals(vertices, surface.triangles, normals)
+    attributes[:, kernel.NORMAL : kernel.NORMAL + 3] = normals
+    attributes[:, kernel.ALBEDO : kernel.ALBEDO + 3] = surface.albedo
+    attributes[:, kernel.AMBIENT] = surface.ambient
+    attributes[:, kernel.KEY] = key_share
+    attributes[:, kernel.GLOSS] = surface.gloss
+    attributes[:, kernel.EXPONENT] = surface.exponent
+    attributes[:, kernel.DEPTH] = -vertices[:, 2]
+    attributes[:, kernel.TEXTURE : kernel.TEXTURE + 2] = surface.texture
+    attributes[:, kernel.COVER] = surface.cover
+    return attributes

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthetic faces with exact codes, hundreds a second: what the encoder and the landmark network learn from first.
+
+    random code ─face model─► head ─framing─► pose in its crop ─┬─► landmarks and what hides them      (exact)
+    hair, glasses, hat, hand, clothes ──────────────────────────┴─► picture over a background ─► photo effects
+
+A face is made from (seed, index) alone, whichever batch or thread it falls into. The picture has more in it than the
+code can say (shadows, gloss, pores, hair, noise); code, landmarks and visibility are exact all the same: projecting the
+code's mesh gives the landmarks, and `render_bare` draws the code alone, as `render/picture.py` would.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle, matrix_from_euler_deg
+from facefactor.code.face_code import FaceCode
+from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.data import accessories, hair, random_codes
+from facefactor.data.ambient import ambient_visibility
+from facefactor.data.backgrounds import Backgrounds
+from facefactor.data.batch import CropBatch
+from facefactor.data.framing import draw_jitter, frame_head, project
+from facefactor.data.photo_effects import degrade
+from facefactor.data.surface_kernel import average_and_encode
+from facefactor.data.surfaces import Canvas, SceneLight, Surface, View, lay
+from facefactor.data.synthetic_face import SyntheticFace
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.face.model import FaceModel, load_face_model
+from facefactor.face.morph import MorphableFace
+from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
+from facefactor.photo.crop import FOCAL_PER_CROP_SIZE
+
+AMBIENT_OF_OPEN_SKIN = 0.78
+"""Ambient visibility of cheeks and forehead on a head without hair; what sees as much counts as open."""
+AMBIENT_UNDER_LIDS = 0.75
+"""Of the eyeballs, for lids and lashes that the mean head's vertices do not show them."""
+HIDDEN_MM = 5.0
+"""A landmark is hidden when a surface is nearer than it by more than this."""
+TEXTURE_PX = 256
+JAW_OPEN = EXPRESSION_NAMES.index("jawOpen")
+
+_LINEAR_OF_BYTE = srgb_to_linear(np.arange(256, dtype=np.float32) / np.float32(255)).astype(np.float32)
+_BYTE_OF_LINEAR = np.rint(255.0 * linear_to_srgb(np.linspace(0.0, 1.0, 8192))).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """How synthetic faces are made; shares are of all faces."""
+
+    seed: int = 0
+    border_px: int = 0
+    """Added to the encoder crop's 128 px on each side, at the same pixels per millimetre."""
+    supersample: int = 2
+    """Sub-pixels along each side of a pixel."""
+    subdivided: bool = True
+    """Draw the mesh refined once, whose albedo has the lip line and the brows' hairs; without, half as much work."""
+    effects: bool = True
+    """Blur, noise, tone and compression."""
+    crop_spread: float = 1.0
+    """Of crop errors: 0 crops exactly by the landmarks."""
+    hat_share: float = 0.08
+    scarf_share: float = 0.03
+    glasses_share: float = 0.18
+    hand_share: float = 0.08
+    clothes_share: float = 0.95
+
+    def __post_init__(self) -> None:
+        shares = (self.hat_share + self.scarf_share, self.glasses_share, self.hand_share, self.clothes_share)
+        if not all(0.0 <= share <= 1.0 for share in shares):
+            raise ValueError(f"shares must lie in [0, 1], got {shares}")
+        if self.border_px < 0 or self.supersample < 1 or self.crop_spread < 0.0:
+            raise ValueError("border_px and crop_spread must not be negative, supersample at least one")
+
+    @property
+    def size_px(self) -> int:
+        """Width and height of the pictures."""
+        return ENCODER_CROP_PX + 2 * self.border_px
+
+    @property
+    def K(self) -> np.ndarray:
+        """(3, 3) intrinsics of the pictures: the encoder crop's, moved by the border."""
+        focal_px, centre_px = FOCAL_PER_CROP_SIZE * ENCODER_CROP_PX, self.size_px / 2
+        return np.array([[focal_px, 0.0, centre_px], [0.0, focal_px, centre_px], [0.0, 0.0, 1.0]])
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A face before it is drawn."""
+
+    generator: np.random.Generator
+    code: FaceCode[np.ndarray]
+    light: SceneLight
+    vertices: np.ndarray
+    albedo: np.ndarray
+    landmarks_head: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the head's skin is like: per-vertex facts of the face model, drawn mesh."""
+
+    triangles: np.ndarray
+    ambient: np.ndarray
+    """(2, vertices) with the mouth shut and open."""
+    is_skin: np.ndarray
+    is_eye: np.ndarray
+    is_moist: np.ndarray
+    """Lips' inside, gums, tongue, teeth."""
+
+
+class SyntheticFaces:
+    """Makes synthetic faces by number.
+
+    Args:
+        settings: of all faces.
+        backgrounds: photos to put behind them; made up when there are none.
+        model: the face model; None loads the one that ships.
+    """
+
+    def __init__(
+        self,
+        settings: SyntheticSettings | None = None,
+        backgrounds: Backgrounds | None = None,
+        model: FaceModel | None = None,
+    ) -> None:
+        self.settings = settings or SyntheticSettings()
+        self.backgrounds = backgrounds or Backgrounds()
+        self.model = model or load_face_model()
+        self._face = MorphableFace(self.model, native_albedo=not self.settings.subdivided)
+        self._look = _measure_look(self.model, self.settings.subdivided)
+        self._scalp = hair.chart_scalp(self.model)
+        self._texture = _strand_texture()
+
+    def make(self, indices: Sequence[int]) -> list[SyntheticFace]:
+        """Make the faces of these numbers."""
+        return [self._draw(draft) for draft in self._drafts(indices)]
+
+    def make_batch(self, first: int, batch_size: int) -> CropBatch:
+        """Make the faces numbered first, first + 1, … as tensors."""
+        return batch_of(self.make(range(first, first + batch_size)))
+
+    def render_bare(self, code: FaceCode[np.ndarray]) -> np.ndarray:
+        """Draw one code and nothing else, over black: (size, size, 3) uint8.
+
+        Args:
+            code: of one face, in the encoder crop's camera.
+        """
+        vertices, albedo, _ = self._decode(code.map(lambda part: part[None]))
+        light = SceneLight(code.illumination, np.zeros((9, 3)), np.array([0.0, 0.0, 1.0]))
+        fine = self.settings.size_px * self.settings.supersample
+        canvas = Canvas.over(np.zeros((fine, fine, 3), dtype=np.float32))
+        lay(canvas, [Surface(vertices[0], self._look.triangles, albedo[0])], light, self._view(code), self._texture)
+        return self._develop(canvas)
+
+    def stream(self, batch_size: int, first: int = 0, num_threads: int = 1) -> Iterator[CropBatch]:
+        """Yield batches without end, in the order of their numbers whatever the number of threads.
+
+        Args:
+            batch_size: faces in a batch.
+            first: number of the first face.
+            num_threads: batches made at the same time; as many are made ahead.
+        """
+        starts = range(first, sys.maxsize, batch_size)
+        with ThreadPoolExecutor(num_threads) as pool:
+            pending = deque(pool.submit(self.make_batch, start, batch_size) for start in starts[:num_threads])
+            for start in starts[num_threads:]:
+                batch = pending.popleft().result()
+                pending.append(pool.submit(self.make_batch, start, batch_size))
+                yield batch
+
+    def _drafts(self, indices: Sequence[int]) -> list[_Draft]:
+        """Draw codes and build their heads, all at once."""
+        generators = [np.random.default_rng([self.settings.seed, index]) for index in indices]
+        parts = {
+            "shape": np.stack([random_codes.draw_shape(generator) for generator in generators]),
+            "expression": np.stack([random_codes.draw_expression(generator) for generator in generators]),
+            "reflectance": np.stack([random_codes.draw_reflectance(generator) for generator in generators]),
+        }
+        lights = [SceneLight(*random_codes.draw_light(generator)) for generator in generators]
+        neutral = FaceCode.neutral((len(indices),))
+        code = neutral.with_shape(parts["shape"]).with_expression(parts["expression"])
+        code = code.with_reflectance(parts["reflectance"])
+        code = code.with_light(np.stack([light.illumination for light in lights]).astype(np.float32))
+        vertices, albedo, landmarks = self._decode(code)
+        code = code.with_pose(*self._poses(landmarks, generators))
+        return [
+            _Draft(generators[item], code[item], lights[item], vertices[item], albedo[item], landmarks[item])
+            for item in range(len(indices))
+        ]
+
+    @torch.no_grad()
+    def _decode(self, code: FaceCode[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vertices, albedo and landmarks (B, 478, 3) of a batch, head frame."""
+        tensors = code.to_torch()
+        native = self._face.vertices(tensors.shape, tensors.expression)
+        vertices = self._face.subdivide(native) if self.settings.subdivided else native
+        corners = native.numpy()[:, self.model.landmarks478_vertices]
+        landmarks = (corners * self.model.landmarks478_weights[..., None]).sum(axis=2)
+        return vertices.numpy(), self._face.albedo(tensors.reflectance).numpy(), landmarks
+
+    def _poses(self, landmarks: np.ndarray, generators: Sequence[np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
+        """Draw poses: axis-angle and translation (B, 3) float32."""
+        euler_deg = np.stack([random_codes.draw_euler_deg(generator) for generator in generators])
+        turns = matrix_from_euler_deg(torch.from_numpy(euler_deg)).numpy()
+        poses = []
+        for points, R, generator in zip(landmarks, turns, generators, strict=True):
+            roll_rad = np.radians(self.settings.crop_spread * random_codes.draw_roll_deg(generator))
+            jitter = draw_jitter(generator, roll_rad, self.settings.crop_spread)
+            poses.append(frame_head(points, R, jitter, self.settings.K, self.settings.size_px, ENCODER_CROP_PX))
+        rotation = axis_angle_from_matrix(torch.from_numpy(np.stack([R for R, _ in poses]))).numpy()
+        return rotation.astype(np.float32), np.stack([t for _, t in poses]).astype(np.float32)
+
+    def _draw(self, draft: _Draft) -> SyntheticFace:
+        """Draw one face with all that is around it, and see which landmarks can be seen."""
+        settings, generator, view = self.settings, draft.generator, self._view(draft.code)
+        background = self.backgrounds.draw(settings.size_px, generator)
+        fine = np.repeat(np.repeat(_LINEAR_OF_BYTE[background], settings.supersample, 0), settings.supersample, 1)
+        canvas = Canvas.over(fine)
+        head = self._head(draft)
+        around = self._around(draft)
+        lay(canvas, [head, *around], draft.light, view, self._texture)
+        landmarks_camera = draft.landmarks_head @ view.R.T + view.t
+        landmarks_px = project(landmarks_camera, view.K)
+        visibility = _visibility(canvas, landmarks_px, -landmarks_camera[:, 2], settings.supersample)
+        picture = self._develop(canvas)
+        if settings.effects:
+            picture = degrade(picture, generator)
+        return SyntheticFace(picture, draft.code, landmarks_px.astype(np.float32), visibility)
+
+    def _head(self, draft: _Draft) -> Surface:
+        """The head with hollows, pores, moles and gloss."""
+        generator, look = draft.generator, self._look
+        jaw_open = float(draft.code.expression[JAW_OPEN])
+        ambient = (1.0 - jaw_open) * look.ambient[0] + jaw_open * look.ambient[1]
+        noise = generator.standard_normal(len(look.is_skin), dtype=np.float32)
+        blemish = -0.6 * (noise > generator.uniform(2.8, 4.0))
+        grain = generator.uniform(0.0, 0.05) * noise + blemish
+        oiliness = generator.exponential(0.06)
+        gloss = oiliness * look.is_skin + generator.uniform(0.05, 0.5) * look.is_eye + 0.1 * look.is_moist
+        exponent = np.where(look.is_eye | look.is_moist, 90.0, generator.uniform(6.0, 25.0))
+        albedo = draft.albedo * np.exp(grain * look.is_skin)[:, None]
+        return Surface(draft.vertices, look.triangles, albedo, ambient=ambient, gloss=gloss, exponent=exponent,
+            coarse_triangles=self.model.triangles)  # fmt: skip
+
+    def _around(self, draft: _Draft) -> list[Surface]:
+        """What is worn and held, in the order in which it is laid over the head."""
+        settings, generator = self.settings, draft.generator
+        vertices, landmarks = draft.vertices[: self.model.num_vertices], draft.landmarks_head
+        colour = hair.draw_hair_colour(generator, float(draft.code.reflectance[0]))
+        surfaces = []
+        if generator.random() < settings.clothes_share:
+            surfaces.append(accessories.dress(_cloth(generator), float(draft.code.rotation[1]), generator))
+        kind = generator.random()
+        if kind < settings.scarf_share:
+            surfaces += hair.wrap_scarf(self._scalp, vertices, _cloth(generator), generator)
+        else:
+            surfaces += hair.draw_hair(self._scalp, vertices, colour, generator)
+        if generator.random() < settings.glasses_share:
+            surfaces += accessories.put_on_glasses(landmarks, generator)
+        if settings.scarf_share < kind < settings.scarf_share + settings.hat_share:
+            surfaces += hair.put_on_hat(self._scalp, vertices, _cloth(generator), generator)
+        if generator.random() < settings.hand_share:
+            skin = draft.albedo[self.model.regions["face"]].mean(axis=0) * np.exp(0.15 * generator.standard_normal())
+            surfaces.append(accessories.hold_hand(vertices, landmarks, skin, generator))
+        return surfaces
+
+    def _view(self, code: FaceCode[np.ndarray]) -> View:
+        R = matrix_from_axis_angle(torch.from_numpy(code.rotation.astype(np.float64))).numpy()
+        settings = self.settings
+        return View(R, code.translation.astype(np.float64), settings.K, settings.size_px, settings.supersample)
+
+    def _develop(self, canvas: Canvas) -> np.ndarray:
+        picture = np.empty((self.settings.size_px, self.settings.size_px, 3), dtype=np.uint8)
+        average_and_encode(canvas.colour, self.settings.supersample, _BYTE_OF_LINEAR, picture)
+        return picture
+
+
+def batch_of(faces: Sequence[SyntheticFace]) -> CropBatch:
+    """Put faces into one batch of tensors."""
+    pictures = torch.from_numpy(np.stack([face.picture_srgb for face in faces]))
+    packed = np.stack([face.code.pack() for face in faces])
+    return CropBatch(
+        crops_srgb=pictures.permute(0, 3, 1, 2).float().div_(255.0),
+        landmarks_px=torch.from_numpy(np.stack([face.landmarks_px for face in faces])),
+        visibility=torch.from_numpy(np.stack([face.visibility for face in faces])),
+        code=FaceCode.unpack(torch.from_numpy(packed)),
+    )
+
+
+def _measure_look(model: FaceModel, subdivided: bool) -> _Look:
+    refine = model.subdivision if subdivided else np.eye(1)
+    ambient = np.minimum(ambient_visibility(model) / AMBIENT_OF_OPEN_SKIN, 1.0)
+    ambient[:, model.regions["eyes"]] *= AMBIENT_UNDER_LIDS
+    masks = []
+    for names in (("skin",), ("eyes",), ("mouth_lining", "teeth", "tongue")):
+        mask = np.zeros(model.num_vertices)
+        mask[np.concatenate([model.regions[name] for name in names])] = 1.0
+        masks.append((refine @ mask if subdivided else mask) > 0.5)
+    if subdivided:
+        ambient = (refine @ ambient.T).T
+    skin, eyes, moist = masks
+    triangles = model.triangles_subdivided if subdivided else model.triangles
+    return _Look(triangles.astype(np.int32), ambient.astype(np.float32), skin & ~moist & ~eyes, eyes, moist)
+
+
+def _visibility(canvas: Canvas, points_px: np.ndarray, depth_mm: np.ndarray, supersample: int) -> np.ndarray:
+    """Which points (N, 2) at these depths (N,) nothing hides: (N,) float32, zero or one."""
+    size = len(canvas.depth)
+    column, row = np.floor(points_px.T * supersample).astype(int)
+    inside = (column >= 0) & (row >= 0) & (column < size) & (row < size)
+    column, row = np.clip(column, 0, size - 1), np.clip(row, 0, size - 1)
+    nearest = canvas.depth[row, column]
+    for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):  # a point on the outline is seen beside it
+        nearest = np.maximum(
+            nearest, canvas.depth[np.clip(row + down, 0, size - 1), np.clip(column + right, 0, size - 1)]
+        )
+    seen = (depth_mm < nearest + HIDDEN_MM) & (canvas.veil[row, column] < 0.5)
+    return (inside & seen).astype(np.float32)
+
+
+def _cloth(generator: np.random.Generator) -> np.ndarray:
+    """Draw the linear albedo (3,) of cloth: dark or white as a rule, coloured now and then."""
+    grey = np.exp(generator.uniform(np.log(0.015), np.log(0.8)))
+    return np.clip(grey * np.exp(generator.exponential(0.4) * generator.standard_normal(3)), 0.01, 0.85)
+
+
+def _strand_texture() -> np.ndarray:
+    """Noise drawn out along v, as hair is, of mean zero and deviation one; it repeats without a seam."""
+    noise = np.random.default_rng(0).standard_normal((TEXTURE_PX, TEXTURE_PX))
+    row, column = (np.fft.fftfreq(TEXTURE_PX) * TEXTURE_PX for _ in range(2))
+    fade = np.exp(-((row[:, None] / 3.0) ** 2) - (column[None, :] / 60.0) ** 2)
+    texture = np.fft.ifft2(np.fft.fft2(noise) * fade).real
+    return ((texture - texture.mean()) / texture.std()).astype(np.float32)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One synthetic face as a corpus holds it: the stored crop, and beside it code, landmarks and visibility as JSON.
+
+Place in the flow: `synthesize` encodes these; whoever trains on a written corpus decodes them. The stored crop is the
+encoder's with a border, at the same pixels per millimetre, and the code is in the encoder crop's camera; crop errors
+are already in it, so only its exact crop fits the code.
+"""
+
+import io
+import json
+
+import numpy as np
+from PIL import Image
+
+from facefactor.code.face_code import FaceCode
+from facefactor.data.crops import cut_crop, cut_landmarks, exact_crop
+from facefactor.data.shards import Sample
+from facefactor.data.synthetic_face import SyntheticFace
+from facefactor.errors import IncompatibleCode
+
+JPEG_QUALITY = 95
+
+
+def encode_synthetic_sample(face: SyntheticFace, key: str) -> Sample:
+    """Make the files of a face in its stored crop; landmarks are rounded to a thousandth of a pixel."""
+    picture = io.BytesIO()
+    Image.fromarray(face.picture_srgb).save(picture, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    record = {
+        "code": face.code.to_dict(),
+        "landmarks_px": np.round(face.landmarks_px.astype(np.float64), 3).tolist(),
+        "visibility": face.visibility.tolist(),
+    }
+    files = {"jpg": picture.getvalue(), "json": json.dumps(record, separators=(",", ":")).encode()}
+    return Sample(key, files)
+
+
+def decode_synthetic_sample(sample: Sample) -> SyntheticFace:
+    """Read the files of a face; picture and landmarks are the stored crop's.
+
+    Raises:
+        IncompatibleCode: it is no synthetic sample of this version.
+    """
+    try:
+        record = sample.json()
+        return SyntheticFace(
+            picture_srgb=np.asarray(Image.open(io.BytesIO(sample.files["jpg"])).convert("RGB")),
+            code=FaceCode.from_dict(record["code"]),
+            landmarks_px=np.asarray(record["landmarks_px"], dtype=np.float32),
+            visibility=np.asarray(record["visibility"], dtype=np.float32),
+        )
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise IncompatibleCode(f"sample {sample.key} is no synthetic sample of this version: {error!r}") from None
+
+
+def cut_encoder_crop(face: SyntheticFace) -> SyntheticFace:
+    """Cut the encoder's crop, whose camera the code is in, out of a stored crop."""
+    T_stored_crop = exact_crop()
+    landmarks_px, visibility = cut_landmarks(face.landmarks_px, face.visibility, T_stored_crop)
+    picture_srgb = cut_crop(face.picture_srgb, T_stored_crop)
+    inside = ((landmarks_px >= 0) & (landmarks_px <= len(picture_srgb))).all(axis=-1)
+    return SyntheticFace(picture_srgb, face.code, landmarks_px.astype(np.float32), np.where(inside, visibility, 0.0))

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle, move_to_camera
+from facefactor.camera.projection import crop_intrinsics, project_points
+from facefactor.code.face_code import FaceCode
+from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
+from facefactor.data.synthetic_face import SyntheticFace
+from facefactor.data.synthetic_sample import cut_encoder_crop, decode_synthetic_sample, encode_synthetic_sample
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.errors import IncompatibleCode
+from facefactor.face.landmarks import read_points
+from facefactor.face.model import load_face_model
+from facefactor.face.morph import MorphableFace
+from facefactor.photo.crop import face_crop
+from facefactor.photo.landmarks import Landmarks
+from facefactor.render.picture import render_picture
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def faces() -> SyntheticFaces:
+    return SyntheticFaces(SyntheticSettings(seed=3))
+
+
+@pytest.fixture(scope="module")
+def made(faces: SyntheticFaces) -> list[SyntheticFace]:
+    return faces.make(range(COUNT))
+
+
+def with_settings(faces: SyntheticFaces, **changes: object) -> SyntheticFaces:
+    return SyntheticFaces(dataclasses.replace(faces.settings, **changes), model=faces.model)
+
+
+def test_projecting_the_code_gives_the_landmarks(made: list[SyntheticFace]) -> None:
+    model = load_face_model()
+    face = MorphableFace(model)
+    corners = torch.from_numpy(model.landmarks478_vertices).long()
+    weights = torch.from_numpy(model.landmarks478_weights).float()
+    for item in made:
+        code = FaceCode.from_dict(item.code.to_dict()).map(lambda part: torch.from_numpy(part)[None])
+        landmarks = read_points(face.vertices(code.shape, code.expression), corners, weights)
+        camera = move_to_camera(landmarks, matrix_from_axis_angle(code.rotation), code.translation)
+        projected = project_points(camera, crop_intrinsics(ENCODER_CROP_PX))[0].numpy()
+        assert np.abs(projected - item.landmarks_px).max() < 0.01
+
+
+def test_bare_drawing_is_the_reference_renderers_picture(faces: SyntheticFaces, made: list[SyntheticFace]) -> None:
+    face, model = MorphableFace(faces.model), faces.model
+    for item in made[:3]:
+        code = item.code.map(lambda part: torch.from_numpy(part)[None])
+        vertices = face.subdivide(face.vertices(code.shape, code.expression))
+        picture = render_picture(
+            move_to_camera(vertices, matrix_from_axis_angle(code.rotation), code.translation),
+            face.albedo(code.reflectance),
+            code.illumination,
+            crop_intrinsics(ENCODER_CROP_PX),
+            torch.from_numpy(model.triangles_subdivided),
+            ENCODER_CROP_PX,
+            ENCODER_CROP_PX,
+        )
+        expected = 255.0 * picture.srgb[0].numpy()
+        difference = np.abs(faces.render_bare(item.code) - expected)
+        # rounding to bytes is half a level; on the outline a sub-pixel may fall to the other side in float32
+        assert np.percentile(difference, 99.5) <= 1.0
+        assert difference.mean() < 0.3
+
+
+def test_without_anything_around_the_picture_is_the_bare_one_where_light_is_even(faces: SyntheticFaces) -> None:
+    plain = with_settings(
+        faces, effects=False, hat_share=0.0, scarf_share=0.0, glasses_share=0.0, hand_share=0.0, clothes_share=0.0
+    )
+    for item in plain.make(range(4)):
+        bare = plain.render_bare(item.code).astype(float)
+        row, column = item.landmarks_px[[50, 280, 4, 152]].astype(int).T[::-1]  # cheeks, nose, chin
+        inside = (row >= 0) & (column >= 0) & (row < len(bare)) & (column < len(bare))
+        difference = (item.picture_srgb[row, column] - bare[row, column])[inside]
+        assert np.median(np.abs(difference)) < 25  # shadows, gloss and pores, no other face
+
+
+def test_effects_change_pictures_and_nothing_else(faces: SyntheticFaces, made: list[SyntheticFace]) -> None:
+    for clean, item in zip(with_settings(faces, effects=False).make(range(4)), made, strict=False):
+        assert np.array_equal(clean.code.pack(), item.code.pack())
+        assert np.array_equal(clean.landmarks_px, item.landmarks_px)
+        assert np.array_equal(clean.visibility, item.visibility)
+        assert not np.array_equal(clean.picture_srgb, item.picture_srgb)
+
+
+def test_a_face_depends_on_its_seed_and_number_alone(faces: SyntheticFaces, made: list[SyntheticFace]) -> None:
+    again = faces.make([7])[0]
+    assert np.allclose(again.code.pack(), made[7].code.pack(), atol=1e-4)  # batches of another size round differently
+    assert np.abs(again.picture_srgb.astype(int) - made[7].picture_srgb).mean() < 0.5
+    other = with_settings(faces, seed=4).make([7])[0]
+    assert not np.allclose(other.code.shape, again.code.shape)
+
+
+def test_a_stream_is_the_same_with_any_number_of_threads(faces: SyntheticFaces) -> None:
+    streams = [faces.stream(3, num_threads=threads) for threads in (1, 2)]
+    for _ in range(2):
+        single, double = (next(stream) for stream in streams)
+        assert torch.equal(single.crops_srgb, double.crops_srgb)
+        assert torch.equal(single.landmarks_px, double.landmarks_px)
+    for stream in streams:
+        stream.close()
+
+
+def test_a_batch_holds_what_the_faces_hold(faces: SyntheticFaces, made: list[SyntheticFace]) -> None:
+    batch = faces.make_batch(0, COUNT)
+    assert batch.crops_srgb.shape == (COUNT, 3, ENCODER_CROP_PX, ENCODER_CROP_PX)
+    assert batch.crops_srgb.min() >= 0
+    assert batch.crops_srgb.max() <= 1
+    assert np.array_equal(batch.landmarks_px[5].numpy(), made[5].landmarks_px)
+    assert batch.code is not None
+    assert np.array_equal(batch.code.pack()[5].numpy(), made[5].code.pack())
+
+
+def test_without_crop_errors_the_landmarks_crop_to_themselves(faces: SyntheticFaces) -> None:
+    for item in with_settings(faces, crop_spread=0.0, effects=False).make(range(4)):
+        T = face_crop(Landmarks(item.landmarks_px.astype(float), np.ones(478)), ENCODER_CROP_PX)
+        middle = T[:2, :2] @ (64, 64) + T[:2, 2]
+        assert np.abs(middle - 64).max() < 0.3
+        assert T[:2, :2] == pytest.approx(np.eye(2), abs=0.01)
+
+
+def test_a_border_shows_more_at_the_same_scale(faces: SyntheticFaces, made: list[SyntheticFace]) -> None:
+    wide = with_settings(faces, border_px=16).make(range(COUNT))
+    for item, wider in zip(made, wide, strict=True):
+        assert wider.picture_srgb.shape == (160, 160, 3)
+        assert np.abs(wider.landmarks_px - 16 - item.landmarks_px).max() < 0.01
+
+
+def test_landmarks_behind_the_head_or_a_hand_are_not_visible(faces: SyntheticFaces) -> None:
+    bare = with_settings(faces, effects=False, glasses_share=0.0, hand_share=0.0, hat_share=0.0, scarf_share=0.0)
+    for item in bare.make(range(COUNT)):
+        R = matrix_from_axis_angle(torch.from_numpy(item.code.rotation).double())
+        yaw_deg = float(euler_deg_from_matrix(R)[0])
+        left_cheek, right_cheek = item.visibility[[280, 50]]
+        if abs(yaw_deg) > 55:
+            assert (left_cheek if yaw_deg > 0 else right_cheek) == 0
+        elif abs(yaw_deg) < 15:
+            assert left_cheek == right_cheek == 1
+    handed = dataclasses.replace(bare.settings, hand_share=1.0)
+    covered = SyntheticFaces(handed, model=faces.model).make(range(COUNT))
+    seen = [np.mean([item.visibility.mean() for item in items]) for items in (bare.make(range(COUNT)), covered)]
+    assert seen[1] < seen[0] - 0.03
+
+
+def test_exposure_is_plausible(faces: SyntheticFaces) -> None:
+    levels = []
+    for item in with_settings(faces, effects=False).make(range(40)):
+        column, row = item.landmarks_px[item.visibility > 0].astype(int).T
+        levels.append(np.median(item.picture_srgb[row, column]))
+    assert min(levels) > 12
+    assert max(levels) < 250
+    assert 70 < np.median(levels) < 170
+
+
+def test_a_sample_comes_back_from_its_files(faces: SyntheticFaces) -> None:
+    item = with_settings(faces, border_px=16).make([0])[0]
+    back = decode_synthetic_sample(encode_synthetic_sample(item, "synthetic-0"))
+    assert np.allclose(back.code.pack(), item.code.pack(), atol=1e-6)
+    assert np.abs(back.landmarks_px - item.landmarks_px).max() < 0.001
+    assert np.array_equal(back.visibility, item.visibility)
+    assert np.abs(back.picture_srgb.astype(int) - item.picture_srgb).mean() < 4  # JPEG
+    crop = cut_encoder_crop(item)
+    assert np.array_equal(crop.picture_srgb, item.picture_srgb[16:-16, 16:-16])
+    assert np.allclose(crop.landmarks_px, item.landmarks_px - 16, atol=1e-3)
+
+
+def test_what_is_no_sample_is_refused(faces: SyntheticFaces) -> None:
+    sample = encode_synthetic_sample(faces.make([0])[0], "synthetic-0")
+    broken = dataclasses.replace(sample, files={"jpg": sample.files["jpg"], "json": b"{}"})
+    with pytest.raises(IncompatibleCode, match="no synthetic sample"):
+        decode_synthetic_sample(broken)
+
+
+@pytest.mark.parametrize("wrong", [{"border_px": -1}, {"glasses_share": 1.2}, {"supersample": 0}])
+def test_wrong_settings_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match="must"):
+        SyntheticSettings(**wrong)
