@@ -72,11 +72,26 @@ def read_contour(
     """
     corners = _at_corners(vertices_camera, paths.corners)
     places = (corners * paths.weights.to(vertices_camera)[..., None]).sum(dim=-2)
-    tangents = paths.tangents.to(rotation_matrix) @ rotation_matrix.mT
-    outwards = torch.stack((tangents[..., 1], -tangents[..., 0]), dim=-1)
-    in_picture = places[..., :2] / -places[..., 2:]
+    return outermost_places(places, rotation_matrix, paths.tangents)
+
+
+def outermost_places(
+    places_camera: Float[Tensor, "batch 17 steps 3"],
+    rotation_matrix: Float[Tensor, "batch 3 3"],
+    tangents: Float[Tensor, "17 3"],
+) -> Float[Tensor, "batch 17 3"]:
+    """Take the outermost place of each path, without a gradient for which one.
+
+    Args:
+        places_camera: of the paths, camera frame, millimetres.
+        rotation_matrix: head to camera.
+        tangents: of the paths, see `ContourPaths`.
+    """
+    turned = tangents.to(rotation_matrix) @ rotation_matrix.mT
+    outwards = torch.stack((turned[..., 1], -turned[..., 0]), dim=-1)
+    in_picture = places_camera[..., :2] / -places_camera[..., 2:]
     outermost = (in_picture * outwards[:, :, None]).sum(dim=-1).argmax(dim=-1)
-    return places.gather(2, outermost[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
+    return places_camera.gather(2, outermost[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
 
 
 def contour_paths(model: FaceModel) -> ContourPaths:
