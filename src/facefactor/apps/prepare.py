@@ -283,7 +283,7 @@ def _remove_partial_files(out: Path) -> None:
 
 
 def _summary(out: Path, record: CorpusRecord) -> list[str]:
-    heading = f"{out}: {record.samples} faces of {record.progress['photos']} photos in {len(record.shards)} shards"
+    heading = f"{out}: {record.samples} faces of {record.progress['photos']} photos, shards: {len(record.shards)}"
     reasons = sorted(record.rejected.items(), key=lambda item: -item[1])
     return [heading, *(f"  {count} rejected: {reason.replace('_', ' ')}" for reason, count in reasons)]
 
