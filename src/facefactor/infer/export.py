@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the encoder and the face model as ONNX graphs, which `predictor.py` runs.
+
+    encoder.onnx   crops (batch, 3, 128, 128), sRGB in [0, 1]  →  code (batch, 245), packed
+    decoder.onnx   code  →  vertices_mm, albedo_linear (batch, V, 3); landmarks68_px, landmarks478_px
+
+Normalisations are folded into the convolutions before them. Numbers that float16 holds exactly are stored in it and
+widened when a graph is loaded, so arithmetic stays in float32: that is every basis of the face model, which its file
+stores as float16 as well, and the encoder's kernels, which `fold_encoder` rounds.
+"""
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.utils.flop_counter import FlopCounterMode
+
+from facefactor.code.face_code import PACKED_SIZE
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.encode.encoder import Encoder
+from facefactor.errors import require
+from facefactor.export.atomic import write_bytes
+from facefactor.face.model import FaceModel
+from facefactor.infer.decoder import OUTPUTS, Decoder
+from facefactor.infer.predictor import DECODER_FILE, DECODER_FORMAT, ENCODER_FILE, ENCODER_FORMAT
+
+OPSET, IR_VERSION = 20, 10
+"""Versions of ONNX that onnxruntime 1.20 reads."""
+LEAST_HALVED = 256
+"""Smaller arrays are left alone."""
+
+
+def export_graphs(encoder: Encoder, model: FaceModel, folder: Path, facts: Mapping[str, str]) -> None:
+    """Write both graphs into a folder.
+
+    Args:
+        encoder: trained for the face model.
+        model: the face model.
+        folder: made if needed.
+        facts: kept in the encoder's file, such as what trained it.
+
+    Raises:
+        MissingExtra: onnx or onnxscript is not installed.
+        OutputUnwritable: the folder cannot be written to.
+    """
+    export_encoder(encoder, folder / ENCODER_FILE, {**facts, "model_hash": model.model_hash})
+    export_decoder(model, folder / DECODER_FILE)
+
+
+def export_encoder(encoder: Encoder, path: Path, facts: Mapping[str, str]) -> None:
+    """Write the encoder's graph; see `export_graphs`."""
+    network = _Packed(fold_encoder(encoder))
+    example = torch.zeros(3, 3, ENCODER_CROP_PX, ENCODER_CROP_PX)
+    _write_graph(network, example, "crops", ("code",), path, {**facts, "format": ENCODER_FORMAT})
+
+
+def export_decoder(model: FaceModel, path: Path) -> None:
+    """Write the face model's graph; see `export_graphs`."""
+    facts = {"format": DECODER_FORMAT, "model_hash": model.model_hash}
+    _write_graph(Decoder(model), torch.zeros(3, PACKED_SIZE), "code", OUTPUTS, path, facts)
+
+
+def fold_encoder(encoder: Encoder) -> Encoder:
+    """Copy the encoder as it is exported: normalisations folded into kernels, kernels rounded to float16.
+
+    Returns:
+        A float32 network for evaluation only; its answers differ from the encoder's by the rounding.
+    """
+    folded = copy.deepcopy(encoder).eval()
+    for module in folded.modules():
+        if isinstance(module, nn.Sequential):
+            _fold_normalisation(module)
+    with torch.no_grad():
+        for parameter in folded.parameters():
+            if parameter.ndim > 1:
+                parameter.copy_(parameter.half().float())
+    return folded.requires_grad_(False)
+
+
+class _Packed(nn.Module):
+    """The encoder with its packed answer as the forward pass, since a graph knows no FaceCode."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, crops: Tensor) -> Tensor:
+        return self.encoder.encode_packed(crops)
+
+
+def _fold_normalisation(layers: nn.Sequential) -> None:
+    """Join a convolution or linear layer with the normalisation after it, where the sequence starts so."""
+    if len(layers) < 2:
+        return
+    first, second = layers[0], layers[1]
+    if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+        layers[0], layers[1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    elif isinstance(first, nn.Linear) and isinstance(second, nn.BatchNorm1d):
+        layers[0], layers[1] = fuse_linear_bn_eval(first, second), nn.Identity()
+
+
+@torch.no_grad()
+def _write_graph(
+    network: nn.Module, example: Tensor, name: str, outputs: tuple[str, ...], path: Path, facts: Mapping[str, str]
+) -> None:
+    require("onnx", "export", "writing ONNX graphs")
+    require("onnxscript", "export", "writing ONNX graphs")
+    network.eval()
+    with FlopCounterMode(display=False) as counter:
+        network(example[:1])
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[name],
+            output_names=list(outputs),
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+            verbose=False,
+        )
+    assert program is not None
+    graph = program.model_proto
+    graph.ir_version = IR_VERSION
+    for key, value in {**facts, "flops_per_face": str(counter.get_total_flops())}.items():
+        graph.metadata_props.add(key=key, value=value)
+    _store_exact_halves(graph.graph)
+    write_bytes(path, graph.SerializeToString())
+
+
+def _store_exact_halves(graph: Any) -> None:
+    """Keep float32 constants whose values float16 holds exactly as float16, and widen them by a Cast node."""
+    import onnx
+
+    casts = []
+    for constant in graph.initializer:
+        values = onnx.numpy_helper.to_array(constant)
+        if values.dtype != np.float32 or values.size < LEAST_HALVED:
+            continue
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if np.array_equal(halves.astype(np.float32), values):
+            name = constant.name
+            constant.CopyFrom(onnx.numpy_helper.from_array(halves, name + "_half"))
+            casts.append(onnx.helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks about optional packages and its own deprecations from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from facefactor.encode.encoder import Encoder
+from facefactor.errors import MissingExtra
+from facefactor.face.model import FaceModel
+from facefactor.infer import export
+from facefactor.infer.export import IR_VERSION, OPSET, export_decoder, fold_encoder
+from facefactor.infer.predictor import Predictor
+
+
+def packed_by_torch(encoder: Encoder, crops_srgb: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return encoder.encode_packed(torch.from_numpy(crops_srgb).movedim(3, 1)).numpy()
+
+
+def test_the_graph_answers_as_the_folded_network(predictor: Predictor, encoder: Encoder, crops_srgb: np.ndarray):
+    expected = packed_by_torch(fold_encoder(encoder), crops_srgb)
+    assert np.ptp(expected, axis=0).mean() > 0.01  # answers differ from crop to crop
+    # Depth is about 1000 mm, of which float32 resolves 6e-5 mm.
+    np.testing.assert_allclose(predictor.encode(crops_srgb).pack(), expected, atol=1e-4, rtol=1e-6)
+
+
+def test_folding_changes_answers_by_the_rounding_of_kernels_alone(encoder: Encoder, crops_srgb: np.ndarray):
+    difference = packed_by_torch(fold_encoder(encoder), crops_srgb) - packed_by_torch(encoder, crops_srgb)
+    assert 0 < np.abs(difference).max() < 0.005 * np.abs(packed_by_torch(encoder, crops_srgb)[:, 212:218]).max()
+
+
+def test_folding_leaves_the_encoder_alone(encoder: Encoder):
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    fold_encoder(encoder)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx"])
+def test_graphs_are_valid_and_of_versions_that_onnxruntime_reads(graphs: Path, name: str):
+    graph = onnx.load(graphs / name)
+    onnx.checker.check_model(graph)
+    assert (graph.opset_import[0].version, graph.ir_version) == (OPSET, IR_VERSION)
+
+
+def test_graphs_are_half_the_size_of_their_numbers(graphs: Path, encoder: Encoder, model: FaceModel):
+    num_weights = sum(parameter.numel() for parameter in encoder.parameters())
+    assert (graphs / "encoder.onnx").stat().st_size < 2.2 * num_weights
+    num_basis = 3 * model.num_vertices * (80 + 52 + 80)
+    assert (graphs / "decoder.onnx").stat().st_size < 3 * num_basis
+
+
+def test_graphs_say_how_much_they_compute(predictor: Predictor):
+    assert int(predictor.encoder_facts["flops_per_face"]) == pytest.approx(123e6, rel=0.01)
+    assert int(predictor.decoder_facts["flops_per_face"]) == pytest.approx(9e6, rel=0.1)
+    assert predictor.encoder_facts["trained_on"] == "nothing"
+
+
+def test_without_onnx_the_install_is_named(model: FaceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def require(module: str, extra: str, purpose: str):
+        raise MissingExtra(f"{purpose} needs {module}, which is not installed: pip install 'facefactor[{extra}]'")
+
+    monkeypatch.setattr(export, "require", require)
+    with pytest.raises(MissingExtra, match=r"writing ONNX graphs needs onnx, .* 'facefactor\[export\]'"):
+        export_decoder(model, tmp_path / "decoder.onnx")
