@@ -8,8 +8,10 @@ from PIL import Image
 
 from facefactor.apps import synthesize
 from facefactor.apps.cli import main
-from facefactor.data.shards import Corpus, read_corpus_record
+from facefactor.data.shards import Corpus, CorpusRecord, read_corpus_record, write_corpus_record
+from facefactor.data.synthetic_corpus import SyntheticCorpus
 from facefactor.data.synthetic_sample import decode_synthetic_sample
+from facefactor.errors import AssetMissing, IncompatibleCode
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +29,23 @@ def test_synthesize_writes_a_corpus_that_can_be_read(tmp_path: Path) -> None:
     assert len(faces) == 7
     assert faces[0].picture_srgb.shape == (160, 160, 3)
     assert not np.array_equal(faces[0].code.shape, faces[1].code.shape)
+    batch = SyntheticCorpus(tmp_path / "corpus").read([1, 4])
+    assert batch.crops_srgb.shape == (2, 3, 128, 128)
+    assert batch.code is not None
+    assert np.allclose(batch.code.pack()[1].numpy(), faces[4].code.pack())
+    assert np.allclose(batch.landmarks_px[1].numpy(), faces[4].landmarks_px - 16, atol=1e-3)
+
+
+def test_a_corpus_of_photos_is_not_read_as_faces(tmp_path: Path) -> None:
+    write_corpus_record(tmp_path, CorpusRecord("photographs"))
+    with pytest.raises(IncompatibleCode, match="photographs"):
+        SyntheticCorpus(tmp_path)
+
+
+def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
+    write_corpus_record(tmp_path, CorpusRecord("synthetic"))
+    with pytest.raises(AssetMissing, match="no faces"):
+        SyntheticCorpus(tmp_path)
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from PIL import Image, ImageFilter
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 GREY_SHARE = 0.07
+MAX_NOISE = 14.0
+"""Levels of 255."""
 
 
 def degrade(picture_srgb: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -57,16 +59,19 @@ def _motion_kernel(generator: np.random.Generator) -> ImageFilter.Kernel:
 
 
 def _add_noise(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Noise of the sensor: mostly of luminance, in part of colour, stronger in bright light and in grain of 1–2 px."""
+    """Noise of the sensor: mostly of luminance, in part of colour, in grain of 1–2 px."""
     strength = generator.exponential(3.0)
     if strength < 0.7:
         return values
     height, width, _ = values.shape
-    grey = generator.standard_normal((height, width, 1), dtype=np.float32)
-    colour = generator.standard_normal((height, width, 3), dtype=np.float32)
+    grey, colour = 0.8, 0.4
+    noise = colour * generator.standard_normal((height, width, 3), dtype=np.float32)
+    luminance = grey * generator.standard_normal((height, width, 1), dtype=np.float32)
     if generator.random() < 0.4:
-        grey[:, 1:] = 0.8 * grey[:, 1:] + 0.6 * grey[:, :-1]
-    return values + min(strength, 14.0) * (0.8 * grey + 0.4 * colour)
+        luminance[:, 1:] = 0.8 * luminance[:, 1:] + 0.6 * luminance[:, :-1]
+    noise += luminance
+    noise *= np.float32(min(strength, MAX_NOISE))
+    return values + noise
 
 
 def _tone(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:

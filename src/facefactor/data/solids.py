@@ -2,6 +2,8 @@
 """Small meshes that occluders are made of: tubes along a path, ellipsoids, sheets. Triangles run counter-clockwise
 seen from outside; vertices in the unit of what they are made from."""
 
+from functools import cache
+
 import numpy as np
 
 
@@ -49,6 +51,7 @@ def ellipsoid(centre: np.ndarray, axes: np.ndarray, rows: int = 10, columns: int
     return centre + unit.reshape(-1, 3) @ axes, np.ascontiguousarray(triangles)
 
 
+@cache
 def grid_triangles(rows: int, columns: int, wrap: bool = False) -> np.ndarray:
     """Triangles of a grid of vertices, row after row; with `wrap` the last column meets the first.
 
@@ -58,7 +61,9 @@ def grid_triangles(rows: int, columns: int, wrap: bool = False) -> np.ndarray:
     here, right = row * columns + column, row * columns + (column + 1) % columns
     above, above_right = here + columns, right + columns
     first, second = np.stack((here, right, above_right), -1), np.stack((here, above_right, above), -1)
-    return np.concatenate((first.reshape(-1, 3), second.reshape(-1, 3))).astype(np.int32)
+    triangles = np.concatenate((first.reshape(-1, 3), second.reshape(-1, 3))).astype(np.int32)
+    triangles.flags.writeable = False  # the same array is given out again
+    return triangles
 
 
 def join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

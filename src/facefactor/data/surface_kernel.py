@@ -19,7 +19,6 @@ from typing import no_type_check
 
 import numpy as np
 
-from facefactor.light.spherical_harmonics import BAND_1, BAND_2_AXIAL, BAND_2_MIXED, BAND_2_SQUARES, Y00
 from facefactor.render.zbuffer_kernel import compile_kernel
 
 NORMAL, ALBEDO, AMBIENT, KEY, GLOSS, EXPONENT, DEPTH, TEXTURE, COVER = 0, 3, 6, 7, 8, 9, 10, 11, 13
@@ -27,7 +26,7 @@ NORMAL, ALBEDO, AMBIENT, KEY, GLOSS, EXPONENT, DEPTH, TEXTURE, COVER = 0, 3, 6, 
 exponent, depth in millimetres, texture coordinates (2), cover."""
 NUM_ATTRIBUTES = 14
 
-HIGHLIGHT_COSINE = 0.5
+HIGHLIGHT_COSINE = np.float32(0.5)
 """Of n·h; below it a highlight is too weak to be worth its power function."""
 
 
@@ -60,19 +59,6 @@ def sum_normals(vertices, triangles, normals):
 
 @compile_kernel
 @no_type_check
-def evaluate_harmonics(x, y, z, light, channel):
-    """Evaluate one channel of nine coefficients (9, 3), Lambert factors included, in a unit direction."""
-    return (
-        Y00 * light[0, channel]
-        + BAND_1 * (y * light[1, channel] + z * light[2, channel] + x * light[3, channel])
-        + BAND_2_MIXED * (x * y * light[4, channel] + y * z * light[5, channel] + x * z * light[7, channel])
-        + BAND_2_AXIAL * (3.0 * z * z - 1.0) * light[6, channel]
-        + BAND_2_SQUARES * (x * x - y * y) * light[8, channel]
-    )
-
-
-@compile_kernel
-@no_type_check
 def lay_surface(
     triangle_ids, barycentrics, triangles, attributes, fill, key, key_colour, half, style, texture, colour, depth, veil
 ):
@@ -83,8 +69,8 @@ def lay_surface(
         barycentrics: (H, W, 3) float32.
         triangles: (F, 3) int32.
         attributes: (V, NUM_ATTRIBUTES) float32.
-        fill: (9, 3) float32 light dimmed by ambient visibility, times the Lambert factors.
-        key: (9, 3) float32 light dimmed by cast shadows, times the Lambert factors.
+        fill: (9, 3) float32 polynomial in the normal, as `light_polynomial` makes it, dimmed by ambient visibility.
+        key: (9, 3) float32 likewise, dimmed by cast shadows.
         key_colour: (3,) float32 radiance of the highlight.
         half: (3,) float32, the unit vector between key light and viewer.
         style: (3,) float32: texture contrast, edge sharpness, edge raggedness.
@@ -95,40 +81,50 @@ def lay_surface(
     """
     height, width = triangle_ids.shape
     size = len(texture)
-    blended = np.empty(NUM_ATTRIBUTES)
+    one, nothing = np.float32(1.0), np.float32(0.0)
+    blended, terms = np.empty(NUM_ATTRIBUTES, np.float32), np.empty(9, np.float32)
     for row in range(height):
         for column in range(width):
             face = triangle_ids[row, column]
             if face < 0:
                 continue
             w0, w1, w2 = barycentrics[row, column, 0], barycentrics[row, column, 1], barycentrics[row, column, 2]
-            i0, i1, i2 = triangles[face, 0], triangles[face, 1], triangles[face, 2]
-            near = w0 * attributes[i0, DEPTH] + w1 * attributes[i1, DEPTH] + w2 * attributes[i2, DEPTH]
+            first, second, third = (
+                attributes[triangles[face, 0]],
+                attributes[triangles[face, 1]],
+                attributes[triangles[face, 2]],
+            )
+            near = w0 * first[DEPTH] + w1 * second[DEPTH] + w2 * third[DEPTH]
             if near >= depth[row, column]:
                 continue
             for item in range(NUM_ATTRIBUTES):
-                blended[item] = w0 * attributes[i0, item] + w1 * attributes[i1, item] + w2 * attributes[i2, item]
+                blended[item] = w0 * first[item] + w1 * second[item] + w2 * third[item]
             u, v = blended[TEXTURE] * size, blended[TEXTURE + 1] * size
             noise = texture[math.floor(v) % size, math.floor(u) % size]
-            opacity = min(1.0, max(0.0, 0.5 + style[1] * (blended[COVER] - 0.5 + style[2] * noise)))
-            if opacity == 0.0:
+            opacity = np.float32(0.5) + style[1] * (blended[COVER] - np.float32(0.5) + style[2] * noise)
+            opacity = min(one, max(nothing, opacity))
+            if opacity == nothing:
                 continue
             x, y, z = blended[NORMAL], blended[NORMAL + 1], blended[NORMAL + 2]
-            length = max(math.sqrt(x * x + y * y + z * z), 1e-12)
-            x, y, z = x / length, y / length, z / length
-            cosine = max(0.0, x * half[0] + y * half[1] + z * half[2])
-            shine = 0.0
-            if blended[GLOSS] > 0.0 and cosine > HIGHLIGHT_COSINE:
-                shine = blended[GLOSS] * blended[KEY] * cosine ** blended[EXPONENT]
-            pattern = math.exp(style[0] * noise) if style[0] != 0.0 else 1.0
+            scale = one / max(np.float32(math.sqrt(x * x + y * y + z * z)), np.float32(1e-12))
+            x, y, z = x * scale, y * scale, z * scale
+            terms[0], terms[1], terms[2], terms[3], terms[4] = one, y, z, x, x * y
+            terms[5], terms[6], terms[7], terms[8] = y * z, z * z, x * z, x * x - y * y
+            cosine = x * half[0] + y * half[1] + z * half[2]
+            shine = nothing
+            if blended[GLOSS] > nothing and cosine > HIGHLIGHT_COSINE:
+                shine = blended[GLOSS] * blended[KEY] * np.float32(cosine ** blended[EXPONENT])
+            pattern = np.float32(math.exp(style[0] * noise)) if style[0] != nothing else one
             for channel in range(3):
-                fill_light = max(0.0, evaluate_harmonics(x, y, z, fill, channel))
-                key_light = evaluate_harmonics(x, y, z, key, channel)
-                lit = max(0.0, blended[AMBIENT] * fill_light + blended[KEY] * key_light)
+                fill_light, key_light = nothing, nothing
+                for term in range(9):
+                    fill_light += terms[term] * fill[term, channel]
+                    key_light += terms[term] * key[term, channel]
+                lit = max(nothing, blended[AMBIENT] * max(nothing, fill_light) + blended[KEY] * key_light)
                 radiance = blended[ALBEDO + channel] * pattern * lit + shine * key_colour[channel]
-                colour[row, column, channel] += opacity * (min(radiance, 1.0) - colour[row, column, channel])
-            veil[row, column] += opacity * (1.0 - veil[row, column])
-            if opacity > 0.5:
+                colour[row, column, channel] += opacity * (min(radiance, one) - colour[row, column, channel])
+            veil[row, column] += opacity * (one - veil[row, column])
+            if opacity > np.float32(0.5):
                 depth[row, column] = near
 
 

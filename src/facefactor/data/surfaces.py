@@ -15,10 +15,20 @@ import numpy as np
 from facefactor.data import surface_kernel as kernel
 from facefactor.data.framing import project
 from facefactor.data.random_codes import LAMBERT, harmonics
-from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS
+from facefactor.light.spherical_harmonics import (
+    BAND_1,
+    BAND_2_AXIAL,
+    BAND_2_MIXED,
+    BAND_2_SQUARES,
+    LUMINANCE_WEIGHTS,
+    Y00,
+)
 from facefactor.render.zbuffer_kernel import draw_triangles
 
+BASIS_FACTORS = np.array([Y00] + [BAND_1] * 3 + [BAND_2_MIXED] * 2 + [3.0 * BAND_2_AXIAL, BAND_2_MIXED, BAND_2_SQUARES])
+"""Of the leading terms of the nine basis functions."""
 SHADOW_MAP_PX = 96
+WHOLE_MAP = slice(0, SHADOW_MAP_PX)
 SHADOW_MAP_MM = 340.0
 """Width of what the shadow map covers, around the head's origin."""
 SHADOW_BIAS_MM = 8.0
@@ -122,16 +132,17 @@ def lay(canvas: Canvas, surfaces: list[Surface], light: SceneLight, view: View, 
         texture: (T, T) float32 noise of mean zero and deviation one, repeating.
     """
     R, t = view.R.T.astype(np.float32), view.t.astype(np.float32)
-    placed = [surface.vertices.astype(np.float32) @ R + t for surface in surfaces]
+    placed = [np.asarray(surface.vertices, np.float32) @ R + t for surface in surfaces]
     key_shares = cast_shadows(surfaces, placed, light)
     lights = _kernel_light(light)
     fine_K = view.K * np.array([[view.supersample], [view.supersample], [1.0]])
     for surface, vertices, key_share in zip(surfaces, placed, key_shares, strict=True):
         places_px = project(vertices, fine_K).astype(np.float32)
-        hits = _hit(places_px, -vertices[:, 2], surface.triangles, len(canvas.depth), surface.from_both_sides)
+        rows = _rows(places_px, len(canvas.depth))
+        hits = _hit(places_px, -vertices[:, 2], surface.triangles, rows, len(canvas.depth), surface.from_both_sides)
         style = np.array([surface.contrast, surface.sharpness, surface.raggedness], np.float32)
         attributes = _attributes(surface, vertices, key_share)
-        buffers = canvas.colour, canvas.depth, canvas.veil
+        buffers = canvas.colour[rows], canvas.depth[rows], canvas.veil[rows]
         kernel.lay_surface(hits[0], hits[1], surface.triangles, attributes, *lights, style, texture, *buffers)
         if surface is surfaces[0]:
             canvas.veil[:] = 0.0
@@ -154,7 +165,7 @@ def cast_shadows(surfaces: list[Surface], placed: list[np.ndarray], light: Scene
     for surface, (places_px, depth_mm) in zip(surfaces, seen_from_light, strict=True):
         if surface.casts_shadow:
             triangles = surface.triangles if surface.coarse_triangles is None else surface.coarse_triangles
-            hits = _hit(places_px, depth_mm, triangles, SHADOW_MAP_PX, surface.from_both_sides)
+            hits = _hit(places_px, depth_mm, triangles, WHOLE_MAP, SHADOW_MAP_PX, surface.from_both_sides)
             np.maximum(nearness, hits[2], out=nearness)
     return [shadow_share(nearness, *places, SHADOW_BIAS_MM) for places in seen_from_light]
 
@@ -175,7 +186,7 @@ def map_places(points: np.ndarray, axes: np.ndarray, size_px: int, width_mm: flo
         size_px: of the map.
         width_mm: of what it covers.
     """
-    turned = points.astype(np.float32) @ axes.T.astype(np.float32)
+    turned = np.asarray(points, np.float32) @ axes.T.astype(np.float32)
     scale = np.float32(size_px / width_mm)
     places_px = turned[:, :2] * np.array([scale, -scale]) + np.float32(size_px / 2)
     return places_px, np.float32(LIGHT_DISTANCE_MM) - turned[:, 2]
@@ -185,7 +196,7 @@ def map_nearness(
     points: np.ndarray, triangles: np.ndarray, axes: np.ndarray, size_px: int, width_mm: float
 ) -> np.ndarray:
     """Shadow map (size, size) of one mesh: one over the distance from the light, zero where there is nothing."""
-    return _hit(*map_places(points, axes, size_px, width_mm), triangles, size_px, False)[2]
+    return _hit(*map_places(points, axes, size_px, width_mm), triangles, slice(0, size_px), size_px, False)[2]
 
 
 def light_axes(direction: np.ndarray) -> np.ndarray:
@@ -196,23 +207,41 @@ def light_axes(direction: np.ndarray) -> np.ndarray:
     return np.stack((right, np.cross(direction, right), direction))
 
 
+def light_polynomial(illumination: np.ndarray) -> np.ndarray:
+    """Write E(n)/π as coefficients (9, 3) float32 of 1, y, z, x, xy, yz, z², xz, x² - y² in the unit normal."""
+    polynomial = illumination * (LAMBERT * BASIS_FACTORS)[:, None]
+    polynomial[0] -= LAMBERT[6] * BAND_2_AXIAL * illumination[6]  # of the band-2 function 3z² - 1
+    return polynomial.astype(np.float32)
+
+
 def _kernel_light(light: SceneLight) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Fill and key with the Lambert factors, colour of the highlight, and the direction half way to the viewer."""
+    """Fill and key as polynomials, colour of the highlight, and the direction half way to the viewer."""
     half = light.key_direction + np.array([0.0, 0.0, 1.0])
     half = half / max(float(np.linalg.norm(half)), 1e-6)
-    fill, key = light.fill * LAMBERT[:, None], light.key * LAMBERT[:, None]
-    highlight = np.maximum(harmonics(light.key_direction) @ key, 0.0)
-    return fill.astype(np.float32), key.astype(np.float32), highlight.astype(np.float32), half.astype(np.float32)
+    highlight = np.maximum((harmonics(light.key_direction) * LAMBERT) @ light.key, 0.0)
+    return (
+        light_polynomial(light.fill),
+        light_polynomial(light.key),
+        highlight.astype(np.float32),
+        half.astype(np.float32),
+    )
+
+
+def _rows(places_px: np.ndarray, size_px: int) -> slice:
+    """The rows of a picture in which these places are."""
+    top, bottom = np.clip([places_px[:, 1].min() - 1, places_px[:, 1].max() + 2], 0, size_px)
+    return slice(int(top), int(bottom))
 
 
 def _hit(
-    places_px: np.ndarray, depth_mm: np.ndarray, triangles: np.ndarray, size_px: int, from_both_sides: bool
+    places_px: np.ndarray, depth_mm: np.ndarray, triangles: np.ndarray, rows: slice, width_px: int, both_sides: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triangle, weights and nearness at each pixel of a square picture; `rasterise` without its checks of arguments."""
-    ids = np.full((size_px, size_px), -1, dtype=np.int32)
-    weights = np.empty((size_px, size_px, 3), dtype=np.float32)
-    nearness = np.zeros((size_px, size_px), dtype=np.float32)
-    draw_triangles(places_px, depth_mm, triangles, not from_both_sides, 0, ids, weights, nearness)
+    """Triangle, weights and nearness in these rows of a picture; `rasterise` without its checks of arguments."""
+    shape = (rows.stop - rows.start, width_px)
+    ids = np.full(shape, -1, dtype=np.int32)
+    weights = np.empty((*shape, 3), dtype=np.float32)
+    nearness = np.zeros(shape, dtype=np.float32)
+    draw_triangles(places_px, depth_mm, triangles, not both_sides, rows.start, ids, weights, nearness)
     return ids, weights, nearness
 
 

@@ -42,6 +42,8 @@ AMBIENT_UNDER_LIDS = 0.75
 """Of the eyeballs, for lids and lashes that the mean head's vertices do not show them."""
 HIDDEN_MM = 5.0
 """A landmark is hidden when a surface is nearer than it by more than this."""
+MOLE = -0.5
+"""Change of albedo at a mole."""
 TEXTURE_PX = 256
 JAW_OPEN = EXPRESSION_NAMES.index("jawOpen")
 
@@ -158,15 +160,16 @@ class SyntheticFaces:
         lay(canvas, [Surface(vertices[0], self._look.triangles, albedo[0])], light, self._view(code), self._texture)
         return self._develop(canvas)
 
-    def stream(self, batch_size: int, first: int = 0, num_threads: int = 1) -> Iterator[CropBatch]:
+    def stream(self, batch_size: int, first: int = 0, num_threads: int = 1, stride: int = 1) -> Iterator[CropBatch]:
         """Yield batches without end, in the order of their numbers whatever the number of threads.
 
         Args:
             batch_size: faces in a batch.
             first: number of the first face.
             num_threads: batches made at the same time; as many are made ahead.
+            stride: batches from one to the next, where several processes share the faces.
         """
-        starts = range(first, sys.maxsize, batch_size)
+        starts = range(first, sys.maxsize, stride * batch_size)
         with ThreadPoolExecutor(num_threads) as pool:
             pending = deque(pool.submit(self.make_batch, start, batch_size) for start in starts[:num_threads])
             for start in starts[num_threads:]:
@@ -239,12 +242,12 @@ class SyntheticFaces:
         jaw_open = float(draft.code.expression[JAW_OPEN])
         ambient = (1.0 - jaw_open) * look.ambient[0] + jaw_open * look.ambient[1]
         noise = generator.standard_normal(len(look.is_skin), dtype=np.float32)
-        blemish = -0.6 * (noise > generator.uniform(2.8, 4.0))
-        grain = generator.uniform(0.0, 0.05) * noise + blemish
+        grain = np.float32(generator.uniform(0.0, 0.05)) * noise
+        grain[noise > generator.uniform(2.8, 4.0)] = MOLE
         oiliness = generator.exponential(0.06)
         gloss = oiliness * look.is_skin + generator.uniform(0.05, 0.5) * look.is_eye + 0.1 * look.is_moist
         exponent = np.where(look.is_eye | look.is_moist, 90.0, generator.uniform(6.0, 25.0))
-        albedo = draft.albedo * np.exp(grain * look.is_skin)[:, None]
+        albedo = draft.albedo * (1.0 + grain * look.is_skin)[:, None]
         return Surface(draft.vertices, look.triangles, albedo, ambient=ambient, gloss=gloss, exponent=exponent,
             coarse_triangles=self.model.triangles)  # fmt: skip
 
