@@ -38,7 +38,7 @@ FACEFACTOR_DEBUG=1 in the environment shows where an error came from.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What argparse returns for a place where commands can be added."""
 
-_EXTRA_OF_MODULE = {"torch": "train", "jaxtyping": "train", "mediapipe": "prepare", "anny": "build"}
+_EXTRA_OF_MODULE = {"torch": "train", "jaxtyping": "train", "mediapipe": "prepare", "anny": "build", "onnx": "export"}
 """The facefactor extra that installs each optional module."""
 
 
@@ -83,7 +83,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"facefactor {facefactor.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add_command in (_add_reconstruct, _add_prepare, _add_synthesize, _add_model, _add_evaluate):
+    for add_command in (
+        _add_reconstruct,
+        _add_prepare,
+        _add_synthesize,
+        _add_train,
+        _add_model,
+        _add_evaluate,
+        _add_bench,
+    ):
         add_command(commands, verbosity)
     return parser
 
@@ -150,6 +158,39 @@ def _add_synthesize(commands: Commands, verbosity: argparse.ArgumentParser) -> N
     parser.set_defaults(handler="facefactor.apps.synthesize:run")
 
 
+def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("train", parents=[verbosity], help="train the network that answers from one look")
+    regimes = parser.add_subparsers(title="regimes", metavar="REGIME", required=True)
+    inverse = regimes.add_parser(
+        "inverse",
+        parents=[verbosity],
+        help="learn from rendered faces (InverseFaceNet, round 0)",
+        description="Faces are rendered while the network learns. RUN gets weights.safetensors, log.jsonl, run.json "
+        "and checkpoints. On several devices: torchrun --nproc-per-node N -m facefactor.apps.cli train inverse ….",
+    )
+    inverse.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run; made if needed")
+    inverse.add_argument("--steps", type=_positive_int, default=20_000, metavar="N", help="default: 20000")
+    inverse.add_argument(
+        "--batch-size", type=_positive_int, default=64, metavar="N", help="faces per step; default: 64"
+    )
+    inverse.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="at its peak; default: 0.001")
+    inverse.add_argument("--seed", type=int, default=0, metavar="N", help="of the faces and the network; default: 0")
+    inverse.add_argument(
+        "--loss",
+        choices=["model-space", "parameters"],
+        default="model-space",
+        help="parameters: plain l2, the ablation",
+    )
+    inverse.add_argument("--backgrounds", type=Path, metavar="FOLDER", help="photos to put behind the faces")
+    inverse.add_argument("--subdivided", action="store_true", help="draw the refined mesh, at twice the time")
+    inverse.add_argument(
+        "--render-threads", type=_positive_int, default=1, metavar="N", help="batches made at the same time; default: 1"
+    )
+    inverse.add_argument("--init", type=Path, metavar="WEIGHTS", help="weights to start from")
+    inverse.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    inverse.set_defaults(handler="facefactor.apps.train:run_inverse")
+
+
 def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("model", parents=[verbosity], help="look at, sample or build the face model")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -190,6 +231,23 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the suite's photos and truth")
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for the report")
     parser.set_defaults(handler="facefactor.apps.evaluate:run")
+
+
+def _add_bench(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "bench",
+        parents=[verbosity],
+        help="time encoding and decoding on this machine",
+        description="Medians at batch 1 and 32, and the share of this machine's measured matrix-product peak.",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--graphs", type=Path, metavar="DIR", help="exported graphs (default: an untrained network; as fast)"
+    )
+    parser.add_argument("--photo", type=Path, metavar="PHOTO", help="time the way from this file too, part by part")
+    parser.add_argument("--threads", type=_positive_int, metavar="N", help="default: as many as there are cores")
+    parser.add_argument("--rounds", type=_positive_int, default=30, metavar="N", help="timings each (default: 30)")
+    parser.set_defaults(handler="facefactor.apps.bench:run")
 
 
 def _positive_int(text: str) -> int:

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the encoder on rendered faces, whose codes are known: InverseFaceNet's first step (arXiv:1703.10956, sec. 5).
+
+    synthetic faces (seed, number) ─► crop ─encoder─► code ─model-space loss─► exact code
+
+Faces are made while the network learns, each of them once. This is round 0 of the regime: no photo is seen but those
+given as backgrounds, so weights trained without any are free of every photo's licence. Breeding, which moves the faces
+towards real ones, starts from its weights.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
+from facefactor.camera.projection import crop_intrinsics, project_points
+from facefactor.code.face_code import FaceCode
+from facefactor.data.batch import CropBatch
+from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.encode.encoder import Encoder
+from facefactor.face.landmarks import read_points
+from facefactor.face.model import FaceModel
+from facefactor.face.morph import MorphableFace
+from facefactor.losses.model_space import (
+    CodeDistances,
+    CoefficientEffects,
+    GroupWeights,
+    code_distances,
+    model_space_loss,
+    parameter_loss,
+    rotation_distance,
+)
+from facefactor.photo.landmarks import IBUG_51_FROM_478
+from facefactor.train.checkpoint import load_weights
+from facefactor.train.devices import Devices
+from facefactor.train.loop import LoopSettings, train
+
+HELD_OUT_FIRST = 1_000_000_000
+"""Number of the first face that is kept for validation; training never comes so far."""
+
+
+@dataclass(frozen=True)
+class InverseSettings:
+    """What is particular to the regime; the loop's own settings are in `LoopSettings`."""
+
+    batch_size: int = 64
+    """Faces per optimiser step and process."""
+    loss: Literal["model-space", "parameters"] = "model-space"
+    """InverseFaceNet's loss, or plain ℓ2 on the code's numbers, its ablation."""
+    render_threads: int = 1
+    """Batches made at the same time."""
+    subdivided: bool = False
+    """Draw the refined mesh: finer lips and brows, at twice the rendering time."""
+    num_held_out: int = 256
+    """Faces kept for validation."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "render_threads", "num_held_out"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def train_inverse(
+    faces: SyntheticFaces,
+    folder: Path,
+    settings: InverseSettings,
+    loop: LoopSettings,
+    *,
+    init: Path | None = None,
+    devices: Devices | None = None,
+    resume: bool = False,
+) -> nn.Module:
+    """Train an encoder on synthetic faces and return it with the averaged weights.
+
+    Args:
+        faces: the source of faces; training takes them from number 0 up.
+        folder: of the run.
+        settings: of the regime.
+        loop: of the loop.
+        init: weights to start from; random ones when left out.
+        devices: see `loop.train`.
+        resume: go on from the folder's last checkpoint.
+
+    Raises:
+        AssetMissing: the weights to start from are not there.
+        IncompatibleCode: they are of another architecture.
+        FaceError, OutputUnwritable, FloatingPointError: see `loop.train`.
+    """
+    devices = devices or Devices()
+    torch.manual_seed(loop.seed)
+    encoder = Encoder()
+    if init is not None:
+        load_weights(encoder, init)
+    config = {"regime": "inverse", **dataclasses.asdict(settings), "synthetic": dataclasses.asdict(faces.settings)}
+    return train(
+        encoder,
+        lambda first: _batches(faces, settings, devices, first),
+        _Objective(faces.model, settings.loss),
+        loop,
+        folder,
+        config={**config, "init": None if init is None else str(init)},
+        data_hash=_data_hash(faces),
+        validate=HeldOutFaces(faces, settings.num_held_out),
+        devices=devices,
+        resume=resume,
+    )
+
+
+def synthetic_settings(settings: InverseSettings, seed: int) -> SyntheticSettings:
+    """The faces that a run of these settings learns from."""
+    return SyntheticSettings(seed=seed, subdivided=settings.subdivided)
+
+
+class HeldOutFaces:
+    """Measures an encoder on synthetic faces that no training sees.
+
+    Args:
+        faces: their source.
+        count: how many.
+    """
+
+    def __init__(self, faces: SyntheticFaces, count: int) -> None:
+        self._batch = faces.make_batch(HELD_OUT_FIRST, count)
+        self._decode = _LandmarkDecoder(faces.model)
+        self._effects = CoefficientEffects.of(faces.model)
+
+    @torch.no_grad()
+    def __call__(self, encoder: nn.Module) -> Mapping[str, float]:
+        """Landmark error (% of √area of the landmarks' box), angle, and each part's distance; medians."""
+        truth, device = _code_of(self._batch), next(encoder.parameters()).device
+        answer = encoder(self._batch.crops_srgb.to(device)).map(Tensor.cpu)
+        inner = list(IBUG_51_FROM_478)
+        marks = self._batch.landmarks_px
+        error_px = (self._decode(answer)[:, inner] - marks[:, inner]).norm(dim=-1).mean(dim=-1)
+        box_px = (marks.amax(dim=1) - marks.amin(dim=1)).prod(dim=-1).sqrt()
+        angle_deg = torch.rad2deg(rotation_distance(answer.rotation, truth.rotation).sqrt())
+        distances = code_distances(answer, truth, self._effects)
+        return {
+            "landmark_percent": float((100 * error_px / box_px).median()),
+            "rotation_deg": float(angle_deg.median()),
+            **{f"{name}_distance": float(getattr(distances, name).median()) for name in CodeDistances._fields[1:]},
+        }
+
+
+class _Objective:
+    """The regime's loss, with the parts' distances beside it."""
+
+    def __init__(self, model: FaceModel, loss: str) -> None:
+        self._effects, self._weights, self._loss = CoefficientEffects.of(model), GroupWeights(), loss
+
+    def __call__(self, encoder: nn.Module, batch: CropBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        batch = batch.to(next(encoder.parameters()).device)
+        answer, truth = encoder(batch.crops_srgb), _code_of(batch)
+        if self._loss == "parameters":
+            loss = parameter_loss(answer, truth)
+        else:
+            loss = model_space_loss(answer, truth, self._effects, self._weights)
+        with torch.no_grad():
+            distances = code_distances(answer, truth, self._effects)
+        return loss.mean(), {f"{name}_distance": value.mean() for name, value in distances._asdict().items()}
+
+
+class _LandmarkDecoder:
+    """Codes to their 478 landmarks in the encoder's crop."""
+
+    def __init__(self, model: FaceModel) -> None:
+        self._face = MorphableFace(model, native_albedo=True)
+        self._corners = torch.from_numpy(model.landmarks478_vertices).long()
+        self._weights = torch.from_numpy(model.landmarks478_weights)
+        self._K = crop_intrinsics(ENCODER_CROP_PX)
+
+    def __call__(self, code: FaceCode[Tensor]) -> Tensor:
+        points = read_points(self._face.vertices(code.shape, code.expression), self._corners, self._weights)
+        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
+        return project_points(placed, self._K)
+
+
+def _batches(
+    faces: SyntheticFaces, settings: InverseSettings, devices: Devices, first_step: int
+) -> Iterable[CropBatch]:
+    """This process' batches from a step on; a step's faces are numbered on from rank to rank."""
+    first = (first_step * devices.count + devices.rank) * settings.batch_size
+    return faces.stream(settings.batch_size, first, settings.render_threads, stride=devices.count)
+
+
+def _code_of(batch: CropBatch) -> FaceCode[Tensor]:
+    if batch.code is None:
+        raise ValueError("the regime `inverse` learns from faces whose codes are known")
+    return batch.code
+
+
+def _data_hash(faces: SyntheticFaces) -> str:
+    """First 16 digits of the SHA-256 of what decides every face: model, settings, number of background photos."""
+    parts = [faces.model.model_hash, dataclasses.asdict(faces.settings), len(faces.backgrounds.photos)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
