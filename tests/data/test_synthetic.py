@@ -8,7 +8,8 @@ import torch
 from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
-from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
+from facefactor.data.random_codes import draw_light
+from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings, split_light
 from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.data.synthetic_sample import cut_encoder_crop, decode_synthetic_sample, encode_synthetic_sample
 from facefactor.encode import ENCODER_CROP_PX
@@ -148,6 +149,28 @@ def test_landmarks_behind_the_head_or_a_hand_are_not_visible(faces: SyntheticFac
     covered = SyntheticFaces(handed, model=faces.model).make(range(COUNT))
     seen = [np.mean([item.visibility.mean() for item in items]) for items in (bare.make(range(COUNT)), covered)]
     assert seen[1] < seen[0] - 0.03
+
+
+def test_a_redrawn_face_keeps_its_code_and_landmarks(faces: SyntheticFaces, made: list[SyntheticFace]) -> None:
+    code = FaceCode.unpack(np.stack([item.code.pack() for item in made[:4]]))
+    photos = [np.full((ENCODER_CROP_PX, ENCODER_CROP_PX, 3), level, dtype=np.uint8) for level in (0, 80, 160, 255)]
+    plain = with_settings(faces, effects=False)
+    for redrawn in (plain.redraw(code, range(4)), plain.redraw(code, range(4), photos)):
+        for item, again in zip(made, redrawn, strict=False):
+            assert np.array_equal(item.code.pack(), again.code.pack())
+            assert np.abs(item.landmarks_px - again.landmarks_px).max() < 0.01
+    hair_and_scalp = [item.picture_srgb[:8] for item in redrawn]
+    assert all((part == photo[:8]).mean() > 0.4 for part, photo in zip(hair_and_scalp, photos, strict=True))
+
+
+def test_a_split_light_is_the_light_again() -> None:
+    for seed in range(20):
+        fill, key, direction = draw_light(np.random.default_rng(seed))
+        light = split_light(fill + key)
+        assert np.allclose(light.illumination, fill + key, atol=1e-6)
+        bare = split_light(key)
+        assert bare.key_direction == pytest.approx(direction, abs=1e-4)
+        assert np.allclose(bare.key, 0.7 * key, atol=1e-5)
 
 
 def test_exposure_is_plausible(faces: SyntheticFaces) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
+from facefactor.light.spherical_harmonics import BAND_1, LUMINANCE_WEIGHTS
 from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE
 
@@ -42,8 +43,11 @@ AMBIENT_UNDER_LIDS = 0.75
 """Of the eyeballs, for lids and lashes that the mean head's vertices do not show them."""
 HIDDEN_MM = 5.0
 """A landmark is hidden when a surface is nearer than it by more than this."""
+LAMP_SHARE = 0.7
+"""Of a given light's band 1 that comes from one lamp, which casts shadows."""
 MOLE = -0.5
 """Change of albedo at a mole."""
+NOSE_HALF_WIDTH_MM = 25.0
 TEXTURE_PX = 256
 JAW_OPEN = EXPRESSION_NAMES.index("jawOpen")
 
@@ -114,6 +118,8 @@ class _Look:
     is_eye: np.ndarray
     is_moist: np.ndarray
     """Lips' inside, gums, tongue, teeth."""
+    face_cover: np.ndarray
+    """One on the narrow face with eyes and mouth, zero on scalp, ears and neck."""
 
 
 class SyntheticFaces:
@@ -146,6 +152,23 @@ class SyntheticFaces:
     def make_batch(self, first: int, batch_size: int) -> CropBatch:
         """Make the faces numbered first, first + 1, … as tensors."""
         return batch_of(self.make(range(first, first + batch_size)))
+
+    def redraw(
+        self, code: FaceCode[np.ndarray], indices: Sequence[int], photos_srgb: Sequence[np.ndarray] | None = None
+    ) -> list[SyntheticFace]:
+        """Draw given faces, as breeding does with what a network saw in photos.
+
+        Args:
+            code: (B, …) in the encoder crop's camera.
+            indices: B numbers, from which all that the code does not say is drawn.
+            photos_srgb: B pictures (size, size, 3) uint8 over which the face alone is laid, so that hair and
+                surroundings stay the photo's; without, heads are drawn with made-up hair and backgrounds.
+        """
+        generators = [np.random.default_rng([self.settings.seed, index]) for index in indices]
+        drafts = self._build(code, [split_light(light) for light in code.illumination], generators)
+        if photos_srgb is None:
+            return [self._draw(draft) for draft in drafts]
+        return [self._draw_over(draft, photo) for draft, photo in zip(drafts, photos_srgb, strict=True)]
 
     def render_bare(self, code: FaceCode[np.ndarray]) -> np.ndarray:
         """Draw one code and nothing else, over black: (size, size, 3) uint8.
@@ -190,11 +213,21 @@ class SyntheticFaces:
         code = neutral.with_shape(parts["shape"]).with_expression(parts["expression"])
         code = code.with_reflectance(parts["reflectance"])
         code = code.with_light(np.stack([light.illumination for light in lights]).astype(np.float32))
+        drafts = self._build(code, lights, generators)
+        poses = self._poses([draft.landmarks_head for draft in drafts], generators)
+        return [
+            replace(draft, code=draft.code.with_pose(rotation, translation))
+            for draft, rotation, translation in zip(drafts, *poses, strict=True)
+        ]
+
+    def _build(
+        self, code: FaceCode[np.ndarray], lights: Sequence[SceneLight], generators: Sequence[np.random.Generator]
+    ) -> list[_Draft]:
+        """Build the heads of a batch."""
         vertices, albedo, landmarks = self._decode(code)
-        code = code.with_pose(*self._poses(landmarks, generators))
         return [
             _Draft(generators[item], code[item], lights[item], vertices[item], albedo[item], landmarks[item])
-            for item in range(len(indices))
+            for item in range(len(generators))
         ]
 
     @torch.no_grad()
@@ -207,7 +240,9 @@ class SyntheticFaces:
         landmarks = (corners * self.model.landmarks478_weights[..., None]).sum(axis=2)
         return vertices.numpy(), self._face.albedo(tensors.reflectance).numpy(), landmarks
 
-    def _poses(self, landmarks: np.ndarray, generators: Sequence[np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
+    def _poses(
+        self, landmarks: Sequence[np.ndarray], generators: Sequence[np.random.Generator]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw poses: axis-angle and translation (B, 3) float32."""
         euler_deg = np.stack([random_codes.draw_euler_deg(generator) for generator in generators])
         turns = matrix_from_euler_deg(torch.from_numpy(euler_deg)).numpy()
@@ -220,20 +255,27 @@ class SyntheticFaces:
         return rotation.astype(np.float32), np.stack([t for _, t in poses]).astype(np.float32)
 
     def _draw(self, draft: _Draft) -> SyntheticFace:
-        """Draw one face with all that is around it, and see which landmarks can be seen."""
-        settings, generator, view = self.settings, draft.generator, self._view(draft.code)
-        background = self.backgrounds.draw(settings.size_px, generator)
+        """Draw one face with all that is around it."""
+        background = self.backgrounds.draw(self.settings.size_px, draft.generator)
+        return self._finish(draft, background, [self._head(draft), *self._around(draft)])
+
+    def _draw_over(self, draft: _Draft, photo_srgb: np.ndarray) -> SyntheticFace:
+        """Draw the narrow face of one head over a photo."""
+        face = replace(self._head(draft), cover=self._look.face_cover)
+        return self._finish(draft, photo_srgb, [face])
+
+    def _finish(self, draft: _Draft, background: np.ndarray, surfaces: list[Surface]) -> SyntheticFace:
+        """Draw surfaces, see which landmarks can be seen, and make a photo of it."""
+        settings, view = self.settings, self._view(draft.code)
         fine = np.repeat(np.repeat(_LINEAR_OF_BYTE[background], settings.supersample, 0), settings.supersample, 1)
         canvas = Canvas.over(fine)
-        head = self._head(draft)
-        around = self._around(draft)
-        lay(canvas, [head, *around], draft.light, view, self._texture)
+        lay(canvas, surfaces, draft.light, view, self._texture)
         landmarks_camera = draft.landmarks_head @ view.R.T + view.t
         landmarks_px = project(landmarks_camera, view.K)
         visibility = _visibility(canvas, landmarks_px, -landmarks_camera[:, 2], settings.supersample)
         picture = self._develop(canvas)
         if settings.effects:
-            picture = degrade(picture, generator)
+            picture = degrade(picture, draft.generator)
         return SyntheticFace(picture, draft.code, landmarks_px.astype(np.float32), visibility)
 
     def _head(self, draft: _Draft) -> Surface:
@@ -296,20 +338,55 @@ def batch_of(faces: Sequence[SyntheticFace]) -> CropBatch:
     )
 
 
+def split_light(illumination: np.ndarray) -> SceneLight:
+    """Take a light (9, 3) apart into a lamp where most light comes from, and the rest.
+
+    A lamp of strength s in direction d has the band-1 coefficients π BAND_1 s d; it is given LAMP_SHARE of what the
+    light's own band 1 says.
+    """
+    band_1 = illumination[[3, 1, 2]].astype(np.float64)
+    direction = band_1 @ LUMINANCE_WEIGHTS
+    direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
+    strength = LAMP_SHARE * np.maximum(direction @ band_1, 0.0) / (np.pi * BAND_1)
+    key = np.pi * random_codes.harmonics(direction)[:, None] * strength
+    return SceneLight(illumination - key, key, direction)
+
+
 def _measure_look(model: FaceModel, subdivided: bool) -> _Look:
-    refine = model.subdivision if subdivided else np.eye(1)
+    """Gather what the drawn mesh needs to know of the head."""
+
+    def refine(values: np.ndarray) -> np.ndarray:
+        return model.subdivision @ values if subdivided else values
+
+    def mark(*names: str) -> np.ndarray:
+        mask = np.zeros(model.num_vertices, dtype=np.float32)
+        mask[np.concatenate([model.regions[name] for name in names])] = 1.0
+        return refine(mask)
+
     ambient = np.minimum(ambient_visibility(model) / AMBIENT_OF_OPEN_SKIN, 1.0)
     ambient[:, model.regions["eyes"]] *= AMBIENT_UNDER_LIDS
-    masks = []
-    for names in (("skin",), ("eyes",), ("mouth_lining", "teeth", "tongue")):
-        mask = np.zeros(model.num_vertices)
-        mask[np.concatenate([model.regions[name] for name in names])] = 1.0
-        masks.append((refine @ mask if subdivided else mask) > 0.5)
-    if subdivided:
-        ambient = (refine @ ambient.T).T
-    skin, eyes, moist = masks
-    triangles = model.triangles_subdivided if subdivided else model.triangles
-    return _Look(triangles.astype(np.int32), ambient.astype(np.float32), skin & ~moist & ~eyes, eyes, moist)
+    eyes, moist = mark("eyes") > 0.5, mark("mouth_lining", "teeth", "tongue") > 0.5
+    triangles = (model.triangles_subdivided if subdivided else model.triangles).astype(np.int32)
+    return _Look(
+        triangles=triangles,
+        ambient=refine(ambient.T).T.astype(np.float32),
+        is_skin=(mark("skin") > 0.5) & ~moist & ~eyes,
+        is_eye=eyes,
+        is_moist=moist,
+        face_cover=refine(_narrow_face(model)),
+    )
+
+
+def _narrow_face(model: FaceModel) -> np.ndarray:
+    """One at the native vertices of the face and of what can be seen in it, eyes, nostrils and mouth; else zero."""
+    cover = np.zeros(model.num_vertices, dtype=np.float32)
+    inner = ("face", "eyes", "left_socket", "right_socket", "mouth_lining", "teeth", "tongue")
+    cover[np.concatenate([model.regions[name] for name in inner])] = 1.0
+    outline = model.mean[model.regions["face"]]
+    is_nostril = (np.abs(model.mean[:, 0]) < NOSE_HALF_WIDTH_MM) & (model.mean[:, 2] > 0.0)
+    is_nostril &= (model.mean[:, 1] < 0.0) & (model.mean[:, 1] > outline[:, 1].min())
+    cover[is_nostril] = 1.0
+    return cover
 
 
 def _visibility(canvas: Canvas, points_px: np.ndarray, depth_mm: np.ndarray, supersample: int) -> np.ndarray:
