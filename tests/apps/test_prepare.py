@@ -63,7 +63,7 @@ def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def answer(task: Task) -> Outcome:
         worked.append(task.number)
         samples = tuple(Sample(f"{task.number}-{k}", {"json": b"{}"}) for k in range(task.number % 3))
-        return Outcome(samples, () if samples else ("grey",))
+        return Outcome(task.photo, samples, () if samples else ("grey",))
 
     def map_in_order(function, items, jobs, start):
         assert (function, start) == (prepare.prepare_photo, prepare.start_worker)
@@ -114,13 +114,15 @@ def test_all_faces_are_cut_out_and_judged_apart(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, pixels: np.ndarray, reason: str) -> None:
-    assert outcome_of(save(tmp_path / "a.png", pixels)) == Outcome((), (reason,))
+    photo = save(tmp_path / "a.png", pixels)
+    assert outcome_of(photo) == Outcome(photo, (), (reason,))
 
 
 def test_a_file_that_is_no_photo_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     for name in ("a.jpg", "gone.jpg"):
-        assert outcome_of(PhotoFile(tmp_path / name, name)) == Outcome((), ("unreadable",))
+        photo = PhotoFile(tmp_path / name, name)
+        assert outcome_of(photo) == Outcome(photo, (), ("unreadable",))
 
 
 def test_a_smaller_limit_keeps_smaller_faces(tmp_path: Path) -> None:
@@ -135,8 +137,22 @@ def test_folders_are_searched_and_each_photo_is_taken_once(tmp_path: Path) -> No
     (tmp_path / "named.dat").touch()
     sources = [tmp_path / "named.dat", tmp_path / "in", tmp_path / "in" / "b.JPG"]
     assert [photo.name for photo in list_photos(sources)] == [
-        "named.dat", "a b.png", "b.JPG", "sub/deep/c.jpeg", "sub/ö.webp",
+        "named.dat", "in/a b.png", "in/b.JPG", "in/sub/deep/c.jpeg", "in/sub/ö.webp",
     ]  # fmt: skip
+
+
+def test_the_current_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "a.jpg").touch()
+    monkeypatch.chdir(tmp_path / "holiday")
+    assert list_photos([Path(".")]) == [PhotoFile(Path("a.jpg"), "holiday/a.jpg")]
+
+
+def test_a_link_that_leads_nowhere_is_an_unreadable_photo(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "gone.jpg")
+    (photo,) = list_photos([tmp_path])
+    assert outcome_of(photo).rejected == ("unreadable",)
+    assert prepare._digest([photo])
 
 
 def test_a_source_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -222,6 +238,23 @@ def test_the_command_prints_its_counts(one_after_the_other, folder: Path, tmp_pa
     assert captured.err == ""
 
 
+def test_verbose_names_every_photo_that_is_left_out(
+    one_after_the_other, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert cli.main(["-v", "prepare", str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder / f'{number:02d}.jpg'}: grey" for number in (0, 3, 6, 9)
+    ]
+
+
+def test_without_mediapipe_the_extra_is_named(folder: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    assert cli.main(["prepare", str(folder), "--out", str(tmp_path / "out")]) == 2
+    assert "pip install 'facefactor[prepare]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_usable_photo_is_exit_code_one(one_after_the_other, folder: Path, tmp_path: Path, capsys) -> None:
     assert cli.main(["prepare", str(folder / "00.jpg"), "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == "facefactor: no photo could be used\n"
@@ -264,7 +297,9 @@ def test_a_killed_run_is_resumed_to_the_same_bytes_with_any_number_of_jobs(tmp_p
     corpus = Corpus(tmp_path / "out")
     assert [shard.samples for shard in corpus.record.shards] == [3, 3, 3, 1]
     assert corpus.record.rejected == {"unreadable": 1}
-    assert [decode_photo_sample(sample).photo for sample in corpus] == [f"{number}.png" for number in range(10)]
+    assert [decode_photo_sample(sample).photo for sample in corpus] == [
+        f"many photos/{number}.png" for number in range(10)
+    ]
 
 
 def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
@@ -276,11 +311,11 @@ def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
     wait_until(lambda: (tmp_path / "out").exists(), stopped)
     time.sleep(1.0)
     os.killpg(stopped.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    assert (stopped.communicate(timeout=20)[1], stopped.returncode) == ("facefactor: stopped\n", 130)
+    assert (stopped.communicate(timeout=60)[1], stopped.returncode) == ("facefactor: stopped\n", 130)
 
 
 def wait_until(is_reached, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not is_reached():
         assert process.poll() is None, "the run ended before it could be stopped"
         assert time.monotonic() < deadline

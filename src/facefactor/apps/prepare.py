@@ -61,7 +61,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """A photo to prepare: where it is, and its name in the corpus (its path within the folder it was found in)."""
+    """A photo to prepare: where it is, and its name in the corpus (its path from the folder that was named)."""
 
     path: Path
     name: str
@@ -91,6 +91,7 @@ class Task:
 class Outcome:
     """What a photo gave: samples, and a reason for each of its faces that is none (or for the photo itself)."""
 
+    photo: PhotoFile
     samples: tuple[Sample, ...] = ()
     rejected: tuple[str, ...] = ()
 
@@ -174,11 +175,12 @@ def sample_photo(task: Task, landmark_detector: LandmarkDetector) -> Outcome:
         photo = read_photo(task.photo.path)
         faces = find_faces(photo, task.settings.faces, landmark_detector=landmark_detector)
     except PhotoUnreadable:
-        return Outcome(rejected=("unreadable",))
+        return Outcome(task.photo, rejected=("unreadable",))
     except NoFaceFound:
-        return Outcome(rejected=("no_face",))
+        return Outcome(task.photo, rejected=("no_face",))
     answers = [_sample_face(task, photo, face, index) for index, face in enumerate(faces)]
     return Outcome(
+        task.photo,
         tuple(answer for answer in answers if isinstance(answer, Sample)),
         tuple(answer for answer in answers if isinstance(answer, str)),
     )
@@ -230,6 +232,8 @@ def _write_shards(out: Path, record: CorpusRecord, outcomes: Iterator[Outcome], 
             if len(samples) >= samples_per_shard or done == total:
                 record = _close_shard(out, record, samples, rejected, done)
                 samples = []
+            for reason in outcome.rejected:
+                logger.info("%s: %s", outcome.photo.path, reason.replace("_", " "))
             kept = record.samples + len(samples)
             progress.show(done, f"{kept} faces kept, {rejected.total()} rejected")
     finally:
@@ -256,10 +260,12 @@ def _close_shard(
 
 
 def _photos_in(folder: Path) -> list[PhotoFile]:
-    """The photos below a folder, by name; links to folders are not followed."""
+    """The photos below a folder, by name, the folder's own name first; links to folders are not followed."""
+    root = folder.resolve().name
     paths = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
     photos = [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES]
-    return sorted((PhotoFile(path, path.relative_to(folder).as_posix()) for path in photos), key=lambda p: p.name)
+    named = (PhotoFile(path, Path(root, path.relative_to(folder)).as_posix()) for path in photos)
+    return sorted(named, key=lambda photo: photo.name)
 
 
 def _digest(photos: Sequence[PhotoFile]) -> str:

@@ -40,7 +40,7 @@ class PhotoSample:
     T_photo_crop: NDArray[np.float64]
     """(3, 3) pixels of the stored crop to pixels of the photo."""
     photo: str
-    """The photo's path within the folder that was prepared."""
+    """The photo's path from the folder that was prepared."""
     photo_size_px: tuple[int, int]
     """Width and height of the photo."""
     face_box: FaceBox
