@@ -90,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_train,
         _add_model,
         _add_evaluate,
+        _add_export_weights,
         _add_bench,
     ):
         add_command(commands, verbosity)
@@ -231,6 +232,19 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the suite's photos and truth")
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for the report")
     parser.set_defaults(handler="facefactor.apps.evaluate:run")
+
+
+def _add_export_weights(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "export-weights",
+        parents=[verbosity],
+        help="make a training run's weights ready for use",
+        description="Write DIR/encoder.onnx and DIR/decoder.onnx, which need no torch.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")
+    parser.add_argument("--best", action="store_true", help="the weights of the best validation, not the last ones")
+    parser.set_defaults(handler="facefactor.apps.export_weights:run")
 
 
 def _add_bench(commands: Commands, verbosity: argparse.ArgumentParser) -> None:

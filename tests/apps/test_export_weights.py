@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facefactor.apps.cli import main
+from facefactor.encode.encoder import Encoder
+from facefactor.infer.predictor import Predictor
+from facefactor.train.checkpoint import save_weights
+
+
+def test_a_runs_weights_become_graphs(tmp_path: Path, capsys: pytest.CaptureFixture):
+    encoder = Encoder()
+    torch.nn.init.constant_(encoder.heads["rotation"].bias, 0.25)
+    save_weights(encoder, tmp_path / "run" / "weights.safetensors", {"step": "12"})
+    assert main(["export-weights", str(tmp_path / "run"), "--out", str(tmp_path / "graphs")]) == 0
+    names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
+    assert names == ["encoder.onnx", "decoder.onnx"]
+    predictor = Predictor(tmp_path / "graphs", num_threads=1)
+    assert predictor.encoder_facts["step"] == "12"
+    assert len(predictor.encoder_facts["weights_hash"]) == 16
+    code = predictor.encode(np.zeros((1, 128, 128, 3), dtype=np.float32))
+    np.testing.assert_allclose(code.rotation, [[0.25, 0.25, 0.25]], atol=1e-6)
+
+
+def test_a_run_without_its_best_weights_is_an_error_of_one_line(tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert main(["export-weights", str(tmp_path), "--best", "--out", str(tmp_path / "graphs")]) == 2
+    assert capsys.readouterr().err.endswith("best.safetensors: no such file\n")
