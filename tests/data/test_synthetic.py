@@ -9,7 +9,8 @@ from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.data.random_codes import draw_light
-from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings, split_light
+from facefactor.data.surfaces import split_light
+from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.data.synthetic_sample import cut_encoder_crop, decode_synthetic_sample, encode_synthetic_sample
 from facefactor.encode import ENCODER_CROP_PX

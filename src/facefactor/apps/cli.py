@@ -154,6 +154,7 @@ def _add_synthesize(commands: Commands, verbosity: argparse.ArgumentParser) -> N
     parser.add_argument(
         "--backgrounds", type=Path, metavar="FOLDER", help="photos to put behind the faces (default: made-up pictures)"
     )
+    parser.add_argument("--environment", type=Path, metavar="FOLDER", help=".hdr panoramas to light some faces with")
     parser.add_argument("--sheet", type=Path, metavar="PICTURE.png", help="draw 48 of the faces on a contact sheet")
     parser.add_argument("--jobs", type=_positive_int, default=1, metavar="N", help="processes to work in (default: 1)")
     parser.set_defaults(handler="facefactor.apps.synthesize:run")

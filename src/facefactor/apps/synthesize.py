@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     print(file=sys.stderr)
     write_corpus_record(options.out, replace(record, complete=True))
     if options.sheet is not None:
-        write_png(options.sheet, draw_sheet(_faces(options.seed, options.backgrounds)))
+        write_png(options.sheet, draw_sheet(_faces(options.seed, options.backgrounds, options.environment)))
         print(options.sheet)
     print(options.out / CORPUS_FILE)
     return 0
@@ -77,7 +77,8 @@ def draw_sheet(faces: "SyntheticFaces") -> np.ndarray:
 
 def _write_shards(options: argparse.Namespace, counts: list[int], indices: list[int]) -> Iterator[Shard]:
     """Write shards, in this process or in others, and yield each as it is finished."""
-    tasks = [(options.out, index, counts[index], options.seed, options.backgrounds) for index in indices]
+    given = (options.seed, options.backgrounds, options.environment)
+    tasks = [(options.out, index, counts[index], given) for index in indices]
     if options.jobs == 1 or len(tasks) < 2:
         for task in tasks:
             yield _write_one_shard(*task)
@@ -88,9 +89,9 @@ def _write_shards(options: argparse.Namespace, counts: list[int], indices: list[
             yield future.result()
 
 
-def _write_one_shard(folder: Path, index: int, count: int, seed: int, backgrounds: Path | None) -> Shard:
+def _write_one_shard(folder: Path, index: int, count: int, given: tuple[int, Path | None, Path | None]) -> Shard:
     first = index * SAMPLES_PER_SHARD
-    return write_shard(folder / shard_name(PREFIX, index), _samples(_faces(seed, backgrounds), first, count))
+    return write_shard(folder / shard_name(PREFIX, index), _samples(_faces(*given), first, count))
 
 
 def _samples(faces: "SyntheticFaces", first: int, count: int) -> Iterator[Sample]:
@@ -101,27 +102,34 @@ def _samples(faces: "SyntheticFaces", first: int, count: int) -> Iterator[Sample
 
 
 @lru_cache(maxsize=1)
-def _faces(seed: int, backgrounds: Path | None) -> "SyntheticFaces":
+def _faces(seed: int, backgrounds: Path | None, environment: Path | None) -> "SyntheticFaces":
     """The maker of faces, once a process."""
     import torch
 
     from facefactor.data.backgrounds import Backgrounds
     from facefactor.data.crops import CORPUS_CROP_PX
+    from facefactor.data.environments import Environments
     from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
     from facefactor.encode import ENCODER_CROP_PX
 
     torch.set_num_threads(1)
     settings = SyntheticSettings(seed=seed, border_px=(CORPUS_CROP_PX - ENCODER_CROP_PX) // 2)
-    return SyntheticFaces(settings, None if backgrounds is None else Backgrounds.in_folder(backgrounds))
+    return SyntheticFaces(
+        settings,
+        backgrounds=None if backgrounds is None else Backgrounds.in_folder(backgrounds),
+        environments=None if environment is None else Environments.in_folder(environment),
+    )
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    backgrounds = None if options.backgrounds is None else str(options.backgrounds)
-    return {"count": options.count, "seed": options.seed, "backgrounds": backgrounds}
+    folders = {"backgrounds": options.backgrounds, "environment": options.environment}
+    named = {name: None if folder is None else str(folder) for name, folder in folders.items()}
+    return {"count": options.count, "seed": options.seed, **named}
 
 
 def _sources(options: argparse.Namespace) -> tuple[str, ...]:
-    return ("rendered from the face model",) + (() if options.backgrounds is None else (str(options.backgrounds),))
+    folders = (options.backgrounds, options.environment)
+    return ("rendered from the face model", *(str(folder) for folder in folders if folder is not None))
 
 
 def _resume(folder: Path, fresh: CorpusRecord) -> CorpusRecord:

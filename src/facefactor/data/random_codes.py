@@ -144,10 +144,15 @@ def draw_light(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, 
         fill += _lamp(_lamp_direction(generator), generator.uniform(0.05, 0.4) * _tint(generator, 0.12))
     white_balance = _tint(generator, 0.06)
     facing = float(np.mean(harmonics(np.array([0.0, 0.15, 0.99])) * LAMBERT @ (fill + key)))
-    exposure = 0.95 * math.exp(0.22 * np.clip(generator.standard_normal(), -2.5, 2.0))
+    exposure = draw_exposure(generator)
     # A face lit from behind or the side is exposed for the scene and stays darker than its front would need.
     scale = exposure / max(facing, 0.45) * white_balance
     return (fill * scale).astype(np.float32), (key * scale).astype(np.float32), key_direction.astype(np.float32)
+
+
+def draw_exposure(generator: np.random.Generator) -> float:
+    """Draw what share of its albedo a surface reflects that the light's exposure is made for."""
+    return 0.95 * math.exp(0.22 * float(np.clip(generator.standard_normal(), -2.5, 2.0)))
 
 
 LAMBERT = np.array([1.0] + [2 / 3] * 3 + [1 / 4] * 5)

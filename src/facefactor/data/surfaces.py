@@ -34,6 +34,8 @@ SHADOW_MAP_MM = 340.0
 SHADOW_BIAS_MM = 8.0
 LIGHT_DISTANCE_MM = 2.0e4
 """Of the shadow map's camera: so far that its rays are parallel."""
+LAMP_SHARE = 0.7
+"""Of a given light's band 1 that comes from one lamp, which casts shadows."""
 LEAST_KEY = 0.05
 """A key light of less luminance casts no shadow worth drawing."""
 
@@ -205,6 +207,20 @@ def light_axes(direction: np.ndarray) -> np.ndarray:
     right = np.cross(helper, direction)
     right /= np.linalg.norm(right)
     return np.stack((right, np.cross(direction, right), direction))
+
+
+def split_light(illumination: np.ndarray) -> SceneLight:
+    """Take a light (9, 3) apart into a lamp where most light comes from, and the rest.
+
+    A lamp of strength s in direction d has the band-1 coefficients π BAND_1 s d; it is given LAMP_SHARE of what the
+    light's own band 1 says.
+    """
+    band_1 = illumination[[3, 1, 2]].astype(np.float64)
+    direction = band_1 @ LUMINANCE_WEIGHTS
+    direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
+    strength = LAMP_SHARE * np.maximum(direction @ band_1, 0.0) / (np.pi * BAND_1)
+    key = np.pi * harmonics(direction)[:, None] * strength
+    return SceneLight(illumination - key, key, direction)
 
 
 def light_polynomial(illumination: np.ndarray) -> np.ndarray:

@@ -25,15 +25,15 @@ from facefactor.data import accessories, hair, random_codes
 from facefactor.data.ambient import ambient_visibility
 from facefactor.data.backgrounds import Backgrounds
 from facefactor.data.batch import CropBatch
+from facefactor.data.environments import Environments
 from facefactor.data.framing import draw_jitter, frame_head, project
 from facefactor.data.photo_effects import degrade
 from facefactor.data.surface_kernel import average_and_encode
-from facefactor.data.surfaces import Canvas, SceneLight, Surface, View, lay
+from facefactor.data.surfaces import Canvas, SceneLight, Surface, View, lay, split_light
 from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
-from facefactor.light.spherical_harmonics import BAND_1, LUMINANCE_WEIGHTS
 from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE
 
@@ -43,8 +43,6 @@ AMBIENT_UNDER_LIDS = 0.75
 """Of the eyeballs, for lids and lashes that the mean head's vertices do not show them."""
 HIDDEN_MM = 5.0
 """A landmark is hidden when a surface is nearer than it by more than this."""
-LAMP_SHARE = 0.7
-"""Of a given light's band 1 that comes from one lamp, which casts shadows."""
 MOLE = -0.5
 """Change of albedo at a mole."""
 NOSE_HALF_WIDTH_MM = 25.0
@@ -70,6 +68,8 @@ class SyntheticSettings:
     """Blur, noise, tone and compression."""
     crop_spread: float = 1.0
     """Of crop errors: 0 crops exactly by the landmarks."""
+    environment_share: float = 0.4
+    """Lit by a real place, when there are any."""
     hat_share: float = 0.08
     scarf_share: float = 0.03
     glasses_share: float = 0.18
@@ -77,7 +77,13 @@ class SyntheticSettings:
     clothes_share: float = 0.95
 
     def __post_init__(self) -> None:
-        shares = (self.hat_share + self.scarf_share, self.glasses_share, self.hand_share, self.clothes_share)
+        shares = (
+            self.environment_share,
+            self.hat_share + self.scarf_share,
+            self.glasses_share,
+            self.hand_share,
+            self.clothes_share,
+        )
         if not all(0.0 <= share <= 1.0 for share in shares):
             raise ValueError(f"shares must lie in [0, 1], got {shares}")
         if self.border_px < 0 or self.supersample < 1 or self.crop_spread < 0.0:
@@ -129,6 +135,7 @@ class SyntheticFaces:
         settings: of all faces.
         backgrounds: photos to put behind them; made up when there are none.
         model: the face model; None loads the one that ships.
+        environments: places whose light falls on some of the faces; made-up light alone when left out.
     """
 
     def __init__(
@@ -136,9 +143,11 @@ class SyntheticFaces:
         settings: SyntheticSettings | None = None,
         backgrounds: Backgrounds | None = None,
         model: FaceModel | None = None,
+        environments: Environments | None = None,
     ) -> None:
         self.settings = settings or SyntheticSettings()
         self.backgrounds = backgrounds or Backgrounds()
+        self.environments = environments
         self.model = model or load_face_model()
         self._face = MorphableFace(self.model, native_albedo=not self.settings.subdivided)
         self._look = _measure_look(self.model, self.settings.subdivided)
@@ -208,7 +217,7 @@ class SyntheticFaces:
             "expression": np.stack([random_codes.draw_expression(generator) for generator in generators]),
             "reflectance": np.stack([random_codes.draw_reflectance(generator) for generator in generators]),
         }
-        lights = [SceneLight(*random_codes.draw_light(generator)) for generator in generators]
+        lights = [self._draw_light(generator) for generator in generators]
         neutral = FaceCode.neutral((len(indices),))
         code = neutral.with_shape(parts["shape"]).with_expression(parts["expression"])
         code = code.with_reflectance(parts["reflectance"])
@@ -219,6 +228,11 @@ class SyntheticFaces:
             replace(draft, code=draft.code.with_pose(rotation, translation))
             for draft, rotation, translation in zip(drafts, *poses, strict=True)
         ]
+
+    def _draw_light(self, generator: np.random.Generator) -> SceneLight:
+        if self.environments is not None and generator.random() < self.settings.environment_share:
+            return self.environments.draw(generator)
+        return SceneLight(*random_codes.draw_light(generator))
 
     def _build(
         self, code: FaceCode[np.ndarray], lights: Sequence[SceneLight], generators: Sequence[np.random.Generator]
@@ -336,20 +350,6 @@ def batch_of(faces: Sequence[SyntheticFace]) -> CropBatch:
         visibility=torch.from_numpy(np.stack([face.visibility for face in faces])),
         code=FaceCode.unpack(torch.from_numpy(packed)),
     )
-
-
-def split_light(illumination: np.ndarray) -> SceneLight:
-    """Take a light (9, 3) apart into a lamp where most light comes from, and the rest.
-
-    A lamp of strength s in direction d has the band-1 coefficients π BAND_1 s d; it is given LAMP_SHARE of what the
-    light's own band 1 says.
-    """
-    band_1 = illumination[[3, 1, 2]].astype(np.float64)
-    direction = band_1 @ LUMINANCE_WEIGHTS
-    direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
-    strength = LAMP_SHARE * np.maximum(direction @ band_1, 0.0) / (np.pi * BAND_1)
-    key = np.pi * random_codes.harmonics(direction)[:, None] * strength
-    return SceneLight(illumination - key, key, direction)
 
 
 def _measure_look(model: FaceModel, subdivided: bool) -> _Look:
