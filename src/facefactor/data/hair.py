@@ -103,7 +103,7 @@ def draw_hair_colour(generator: np.random.Generator, tone: float) -> np.ndarray:
 
 
 def draw_hair(
-    chart: ScalpChart, vertices: np.ndarray, colour: np.ndarray, generator: np.random.Generator
+    chart: ScalpChart, vertices: np.ndarray, colour: np.ndarray, generator: np.random.Generator, thickest_mm: float
 ) -> list[Surface]:
     """Draw a hairstyle: shaved, short or long, with or without a fringe and loose strands.
 
@@ -112,11 +112,13 @@ def draw_hair(
         vertices: (V, 3) the head, head frame, millimetres.
         colour: linear albedo (3,).
         generator: of the draw.
+        thickest_mm: what there is room for.
     """
     kind = generator.random()
     if kind < 0.06:
         return []
     thickness_mm = generator.uniform(1.0, 4.0) if kind < 0.22 else generator.uniform(6.0, 24.0)
+    thickness_mm = min(thickness_mm, thickest_mm)
     surfaces = [grow_cap(chart, vertices, colour, thickness_mm, _draw_hairline(chart, generator), generator)]
     if kind > 0.62:
         surfaces.append(hang_fall(vertices, colour, thickness_mm, generator))
@@ -260,8 +262,8 @@ def _peak(vertices: np.ndarray, rim_mm: float, colour: np.ndarray, generator: np
     half_width = 0.93 * np.abs(vertices[:, 0]).max()
     reach = generator.uniform(45.0, 75.0) * np.cos(azimuth) ** 0.7
     x = (half_width + 0.25 * reach * out) * np.sin(azimuth)
-    z = -62.0 + (half_width + reach * out) * np.cos(azimuth)
-    y = rim_mm + 4.0 - out * generator.uniform(2.0, 18.0) - 14.0 * out * np.sin(azimuth) ** 2
+    z = -59.0 + (half_width + reach * out) * np.cos(azimuth)
+    y = rim_mm + 13.0 - out * generator.uniform(2.0, 18.0) - 14.0 * out * np.sin(azimuth) ** 2
     points = np.stack(np.broadcast_arrays(x, y, z), axis=-1).reshape(-1, 3)
     return Surface(
         points, np.ascontiguousarray(grid_triangles(5, 17)[:, ::-1]), colour, ambient=0.8, from_both_sides=True

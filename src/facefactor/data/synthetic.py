@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 
-from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle, matrix_from_euler_deg
+from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_euler_deg
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.data import accessories, hair, random_codes
@@ -43,6 +44,7 @@ AMBIENT_UNDER_LIDS = 0.75
 """Of the eyeballs, for lids and lashes that the mean head's vertices do not show them."""
 HIDDEN_MM = 5.0
 """A landmark is hidden when a surface is nearer than it by more than this."""
+HAIR_UNDER_HAT_MM = 3.0
 MOLE = -0.5
 """Change of albedo at a mole."""
 NOSE_HALF_WIDTH_MM = 25.0
@@ -316,13 +318,15 @@ class SyntheticFaces:
         if generator.random() < settings.clothes_share:
             surfaces.append(accessories.dress(_cloth(generator), float(draft.code.rotation[1]), generator))
         kind = generator.random()
+        wears_hat = settings.scarf_share <= kind < settings.scarf_share + settings.hat_share
         if kind < settings.scarf_share:
             surfaces += hair.wrap_scarf(self._scalp, vertices, _cloth(generator), generator)
         else:
-            surfaces += hair.draw_hair(self._scalp, vertices, colour, generator)
+            room_mm = HAIR_UNDER_HAT_MM if wears_hat else np.inf
+            surfaces += hair.draw_hair(self._scalp, vertices, colour, generator, room_mm)
         if generator.random() < settings.glasses_share:
             surfaces += accessories.put_on_glasses(landmarks, generator)
-        if settings.scarf_share < kind < settings.scarf_share + settings.hat_share:
+        if wears_hat:
             surfaces += hair.put_on_hat(self._scalp, vertices, _cloth(generator), generator)
         if generator.random() < settings.hand_share:
             skin = draft.albedo[self.model.regions["face"]].mean(axis=0) * np.exp(0.15 * generator.standard_normal())
@@ -330,7 +334,7 @@ class SyntheticFaces:
         return surfaces
 
     def _view(self, code: FaceCode[np.ndarray]) -> View:
-        R = matrix_from_axis_angle(torch.from_numpy(code.rotation.astype(np.float64))).numpy()
+        R = Rotation.from_rotvec(code.rotation.astype(np.float64)).as_matrix()
         settings = self.settings
         return View(R, code.translation.astype(np.float64), settings.K, settings.size_px, settings.supersample)
 
