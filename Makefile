@@ -27,7 +27,7 @@ test: .venv-test/installed
 	$(MAKE) --no-print-directory venv DIR=.venv-demo EXTRAS=train,prepare,demo
 
 .venv-test/installed: pyproject.toml Makefile
-	$(MAKE) --no-print-directory venv DIR=.venv-test EXTRAS=train,prepare,build,dev
+	$(MAKE) --no-print-directory venv DIR=.venv-test EXTRAS=train,prepare,build,export,tensorboard,dev
 
 # A CPU build of torch where one is offered: by the index in use, or by PyTorch's own; else what the index has.
 .PHONY: venv
