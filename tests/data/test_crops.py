@@ -62,7 +62,7 @@ def test_no_draw_leaves_the_stored_crop() -> None:
 
 
 def test_draws_keep_to_their_limits_and_fill_them() -> None:
-    limits = JitterLimits(shift_px=4, scale=1.05, roll_deg=5, mirror_probability=0)
+    limits = JitterLimits(shift_px=4.0, scale=1.05, roll_deg=5.0, mirror_probability=0.0)
     crops = np.array(draws(limits))
     centre = np.full(2, ENCODER_CROP_PX / 2)
     shifts = np.array([crop_to_photo(centre, crop) for crop in crops]) - CORPUS_CROP_PX / 2
@@ -83,7 +83,7 @@ def test_the_same_seed_draws_the_same_crop() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("wrong", [{"shift_px": -1}, {"scale": 0.9}, {"roll_deg": -1}, {"mirror_probability": 1.5}])
+@pytest.mark.parametrize("wrong", [{"shift_px": -1.0}, {"scale": 0.9}, {"roll_deg": -1.0}, {"mirror_probability": 1.5}])
 def test_limits_that_make_no_sense_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="must be at least"):
         JitterLimits(**wrong)
@@ -91,7 +91,7 @@ def test_limits_that_make_no_sense_are_refused(wrong: dict) -> None:
 
 def test_limits_beyond_the_stored_crop_are_refused() -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        JitterLimits(scale=1.2, roll_deg=10)
+        JitterLimits(scale=1.2, roll_deg=10.0)
 
 
 def test_the_exact_cut_is_the_middle_of_the_stored_crop() -> None:
