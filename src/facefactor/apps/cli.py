@@ -134,7 +134,7 @@ def _add_prepare(commands: Commands, verbosity: argparse.ArgumentParser) -> None
         "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
     )
     parser.add_argument(
-        "--min-face", type=_positive_int, default=64, metavar="PX", help="size of the smallest face kept (default: 64)"
+        "--min-face", type=_positive_int, default=48, metavar="PX", help="size of the smallest face kept (default: 48)"
     )
     parser.set_defaults(handler="facefactor.apps.prepare:run")
 

@@ -50,8 +50,8 @@ PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif"}
 )
 """Files of a folder that are taken for photos; a file that is named itself may have any ending."""
-LEAST_FACE_PX = 64
-"""√area of the smallest face box that is kept by default: the encoder's 128 px crop is then enlarged 1.4 times."""
+LEAST_FACE_PX = 48
+"""√area of the smallest face box that is kept by default: the encoder's 128 px crop is then enlarged 1.9 times."""
 PARTIAL_FILES = ".facefactor-*.partial"
 """What `export.atomic` calls a file that it has not finished."""
 SHARD_PREFIX = "photos"
