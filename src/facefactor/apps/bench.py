@@ -8,7 +8,6 @@ median over rounds is reported. The peak is that of numpy's float32 matrix produ
 
 import argparse
 import functools
-import json
 import os
 import platform
 import statistics
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
+from facefactor.apps.facts import format_facts
 from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.errors import NoFaceFound
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     }
     if options.photo is not None:
         facts["photo_ms"] = measure_photo(predictor, options.photo, options.rounds)
-    print(json.dumps(facts) if options.json else "\n".join(_lines(facts)))
+    print(format_facts(facts, options.json))
     return 0
 
 
@@ -144,13 +144,3 @@ def _medians_ms(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str
             task()
             seconds[name].append(time.perf_counter() - started)
     return {name: 1000 * statistics.median(values) for name, values in seconds.items()}
-
-
-def _lines(facts: dict, indent: str = "") -> list[str]:
-    lines = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
-        else:
-            lines.append(f"{indent}{name}: {value:.3g}" if isinstance(value, float) else f"{indent}{name}: {value}")
-    return lines

@@ -2,8 +2,8 @@
 """The commands `facefactor model info|sample|build|fit-scans`."""
 
 import argparse
-import json
 
+from facefactor.apps.facts import format_facts
 from facefactor.export.atomic import write_png
 from facefactor.face.model import load_face_model, save_face_model
 
@@ -23,10 +23,7 @@ def run_info(options: argparse.Namespace) -> int:
         "regions": {name: len(ids) for name, ids in model.regions.items()},
         "provenance": {name: value for name, value in model.provenance.items() if name != "expressions"},
     }
-    if options.json:
-        print(json.dumps(facts))
-    else:
-        print("\n".join(_lines(facts)))
+    print(format_facts(facts, options.json))
     return 0
 
 
@@ -58,14 +55,3 @@ def run_fit_scans(options: argparse.Namespace) -> int:
     report(options.data, options.out, {"shipped": load_face_model(), **models})
     print(options.out / "report.md")
     return 0
-
-
-def _lines(facts: dict, indent: str = "") -> list[str]:
-    """A nested dict as indented lines."""
-    lines = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
-        else:
-            lines.append(f"{indent}{name}: {value}")
-    return lines
