@@ -44,12 +44,8 @@ from facefactor.export.atomic import require_writable
 from facefactor.photo.find import FoundFace, find_faces
 from facefactor.photo.landmarks import LandmarkDetector
 from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
-from facefactor.photo.read import Photo, read_photo
+from facefactor.photo.read import PHOTO_SUFFIXES, Photo, read_photo
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif"}
-)
-"""Files of a folder that are taken for photos; a file that is named itself may have any ending."""
 LEAST_FACE_PX = 48
 """√area of the smallest face box that is kept by default: the encoder's 128 px crop is then enlarged 1.9 times."""
 PARTIAL_FILES = ".facefactor-*.partial"

@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image
 
 from facefactor.errors import AssetMissing, PhotoUnreadable
-from facefactor.photo.read import read_photo
+from facefactor.photo.read import PHOTO_SUFFIXES, read_photo
 
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 KEPT_PX = 320
 """Background photos are kept at this size at most, so that thousands of them fit into memory."""
 MAX_PHOTOS = 4000
@@ -31,7 +30,7 @@ class Backgrounds:
         Raises:
             AssetMissing: there is no such folder, or no photo in it.
         """
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_ENDINGS)
+        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
         photos = tuple(_read_all(paths[:: max(1, len(paths) // MAX_PHOTOS)][:MAX_PHOTOS]))
         if not photos:
             raise AssetMissing(f"{folder}: holds no photo that could be a background")

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from facefactor.export.atomic import write_bytes, write_png
+from facefactor.photo.read import PHOTO_SUFFIXES
 
 ROWS_PER_SHEET = 12
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PortraitMeasure:
 
 def portrait_paths(data: Path) -> list[Path]:
     """The image files of a folder, by name."""
-    return sorted(path for path in data.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in data.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
 
 
 def summarise(measures: list[PortraitMeasure], failed: list[str]) -> dict[str, float]:

@@ -35,6 +35,10 @@ LARGEST_PHOTO_PIXELS = 150_000_000
 """Refuse larger pictures: decoded they would fill gigabytes (a decompression bomb, or no portrait)."""
 BACKGROUND_SRGB = 128
 """Mid grey behind transparent pixels, 0–255."""
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif"}
+)
+"""Files of a folder that are taken for photos; a file that is named itself may have any ending."""
 EXIF_ORIENTATION = 0x0112
 """EXIF 2.32, tag Orientation."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
