@@ -14,7 +14,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -54,19 +54,14 @@ def map_in_order(
         with _inherited_by_processes():
             ahead = deque(executor.submit(function, item) for item in itertools.islice(remaining, jobs * ITEMS_AHEAD))
         while ahead:
-            yield _answer(ahead.popleft())
+            yield ahead.popleft().result()
             ahead.extend(executor.submit(function, item) for item in itertools.islice(remaining, 1))
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _answer(future: Future[Answer]) -> Answer:
-    try:
-        return future.result()
-    except BrokenProcessPool:
+    except BrokenProcessPool:  # raised by the answer that was lost, or by the next item handed out
         raise FaceError(
             "a worker process died, most often for want of memory: run again with fewer --jobs; what is done is kept"
         ) from None
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
