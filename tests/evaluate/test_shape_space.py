@@ -10,7 +10,7 @@ from facefactor.evaluate.scans import read_james
 from facefactor.evaluate.shape_fit import ModelSurface, ShapeFit, fit_mean, fit_shape
 from facefactor.evaluate.shape_space import measure_fit, report
 from facefactor.evaluate.target import Landmarks3d, Target, make_target
-from facefactor.face.build.registration import Similarity
+from facefactor.face.similarity import Similarity
 
 
 def measure_ball(has_true_scale: bool, scale: float) -> Measure:

@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy import sparse
 from torch import Tensor
 
 from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle, move_to_camera
@@ -29,6 +28,7 @@ from facefactor.export.glb import GlbMesh
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.export.row import lay_out_row
 from facefactor.export.texture import bake_albedo
+from facefactor.face.adjacency import adjacency_matrix, triangle_sides
 from facefactor.face.landmarks import NUM_CONTOUR, contour_paths, read_contour, read_points
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace, bound_mouth_close
@@ -242,9 +242,7 @@ def overlay_opacity(model: FaceModel) -> Float[Tensor, " vertices"]:
     outside = np.setdiff1d(model.regions["skin"], np.concatenate([model.regions[name] for name in OVERLAY_REGIONS]))
     inside = np.ones(model.num_vertices)
     inside[outside] = 0.0
-    edges = np.concatenate([model.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
-    count = model.num_vertices
-    neighbours = sparse.csr_matrix((np.ones(2 * len(edges)), np.concatenate([edges, edges[:, ::-1]]).T), (count, count))
+    neighbours = adjacency_matrix(triangle_sides(model.triangles), model.num_vertices)
     for _ in range(FADE_STEPS):
         inside = (inside + neighbours @ inside) / (1.0 + neighbours.sum(axis=1).A1)
     return torch.from_numpy(np.clip(2.0 * inside - 1.0, 0.0, 1.0)).float()

@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-FOCAL_TO_CROP_SIZE = 1015.0 / 224.0
-"""Focal length of the crop's camera over the crop's size: 12.6° field of view (Deep3DFaceRecon, FOCUS use the same)."""
+from facefactor.photo.crop import FOCAL_PER_CROP_SIZE
+
 SIMILARITY_TOLERANCE = 1e-5
 """How far, relative to its scale, a transform may be from a similarity; a float32 matrix is within it."""
 
@@ -44,7 +44,7 @@ def crop_intrinsics(
     """
     if size_px <= 0:
         raise ValueError(f"a crop must have a positive size, got {size_px} px")
-    focal_px, centre_px = FOCAL_TO_CROP_SIZE * size_px, size_px / 2.0
+    focal_px, centre_px = FOCAL_PER_CROP_SIZE * size_px, size_px / 2.0
     rows = [[focal_px, 0.0, centre_px], [0.0, focal_px, centre_px], [0.0, 0.0, 1.0]]
     return torch.tensor(rows, dtype=dtype, device=device)
 

@@ -13,7 +13,9 @@ the final camera from the start, so nothing is approximated.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from facefactor.camera.projection import project_points
 from facefactor.photo.crop import NOMINAL_DISTANCE_MM, face_crop, rotation, similarity_scale
 from facefactor.photo.landmarks import Landmarks
 
@@ -77,9 +79,9 @@ def frame_head(
 
 
 def project(points_camera: np.ndarray, K: np.ndarray) -> np.ndarray:
-    """Project (N, 3) points of the camera frame to (N, 2) pixels; `camera/projection.py` in numpy."""
-    depth_mm = -points_camera[:, 2:]
-    return points_camera[:, :2] * (K[0, 0], -K[1, 1]) / depth_mm + K[:2, 2]
+    """Project (N, 3) points of the camera frame to (N, 2) pixels: `project_points` for arrays, in double precision."""
+    points, intrinsics = (torch.from_numpy(np.asarray(array, dtype=np.float64)) for array in (points_camera, K))
+    return project_points(points, intrinsics).numpy()
 
 
 def about_axis(angle_rad: float) -> np.ndarray:

@@ -5,14 +5,11 @@ Place in the flow: `prepare` makes and encodes these, `photographs.py` decodes a
 to a hundredth of a stored pixel, visibility to a thousandth.
 """
 
-import io
 from dataclasses import dataclass
-from json import dumps
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from facefactor.data.crops import CORPUS_CROP_PX, mean_landmarks_mm, stored_crop
 from facefactor.data.shards import Sample
@@ -22,9 +19,6 @@ from facefactor.photo.detect import FaceBox
 from facefactor.photo.find import FoundFace
 from facefactor.photo.landmarks import NUM_LANDMARKS
 from facefactor.photo.read import Photo
-
-JPEG_QUALITY = 95
-"""With full colour resolution: about 13 kB a crop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +68,6 @@ def cut_photo_sample(photo: Photo, face: FoundFace, name: str) -> PhotoSample:
 
 def encode_photo_sample(sample: PhotoSample, key: str) -> Sample:
     """Make the files of a sample."""
-    picture = io.BytesIO()
-    Image.fromarray(sample.crop_srgb).save(picture, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
     record = {
         "landmarks_px": np.round(sample.landmarks_px.astype(np.float64), 2).tolist(),
         "visibility": np.round(sample.visibility.astype(np.float64), 3).tolist(),
@@ -85,7 +77,7 @@ def encode_photo_sample(sample: PhotoSample, key: str) -> Sample:
         "face_box": {name: round(float(value), 3) for name, value in vars(sample.face_box).items()},
         "yaw_deg": round(sample.yaw_deg, 2),
     }
-    return Sample(key, {"jpg": picture.getvalue(), "json": dumps(record, separators=(",", ":")).encode()})
+    return Sample.of(key, sample.crop_srgb, record)
 
 
 def decode_photo_sample(sample: Sample) -> PhotoSample:
@@ -96,7 +88,7 @@ def decode_photo_sample(sample: Sample) -> PhotoSample:
     """
     try:
         record = sample.json()
-        crop_srgb = np.asarray(Image.open(io.BytesIO(sample.files["jpg"])).convert("RGB"))
+        crop_srgb = sample.picture_srgb()
         decoded = _from_record(record, crop_srgb)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise IncompatibleCode(f"sample {sample.key} is no photo sample of this version: {error!r}") from None

@@ -27,6 +27,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.export.atomic import write_bytes
 
@@ -37,6 +41,8 @@ SYNTHETIC = "synthetic"
 """The kinds of corpora."""
 SAMPLES_PER_SHARD = 1000
 """About 20 MB of crops with their landmarks; what a kill may cost is the making of one shard."""
+JPEG_QUALITY = 95
+"""With full colour resolution: about 13 kB a crop of 160 px."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,18 @@ class Sample:
     def __post_init__(self) -> None:
         if not self.key or set("./") & set(self.key):
             raise ValueError(f"a sample's key must hold neither dots nor slashes, got {self.key!r}")
+
+    @classmethod
+    def of(cls, key: str, picture_srgb: NDArray[np.uint8], record: Mapping[str, Any]) -> "Sample":
+        """Encode a picture (height, width, 3) and what is known of it as KEY.jpg and KEY.json."""
+        jpeg = io.BytesIO()
+        Image.fromarray(picture_srgb).save(jpeg, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+        return cls(key, {"jpg": jpeg.getvalue(), "json": json.dumps(record, separators=(",", ":")).encode()})
+
+    def picture_srgb(self) -> NDArray[np.uint8]:
+        """Decode the file KEY.jpg: (height, width, 3)."""
+        with Image.open(io.BytesIO(self.files["jpg"])) as picture:
+            return np.asarray(picture.convert("RGB"))
 
     def json(self) -> Any:
         """Parse the file KEY.json."""

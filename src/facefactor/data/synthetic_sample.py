@@ -6,11 +6,7 @@ encoder's with a border, at the same pixels per millimetre, and the code is in t
 are already in it, so only its exact crop fits the code.
 """
 
-import io
-import json
-
 import numpy as np
-from PIL import Image
 
 from facefactor.code.face_code import FaceCode
 from facefactor.data.crops import cut_crop, cut_landmarks, exact_crop
@@ -18,20 +14,15 @@ from facefactor.data.shards import Sample
 from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.errors import IncompatibleCode
 
-JPEG_QUALITY = 95
-
 
 def encode_synthetic_sample(face: SyntheticFace, key: str) -> Sample:
     """Make the files of a face in its stored crop; landmarks are rounded to a thousandth of a pixel."""
-    picture = io.BytesIO()
-    Image.fromarray(face.picture_srgb).save(picture, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
     record = {
         "code": face.code.to_dict(),
         "landmarks_px": np.round(face.landmarks_px.astype(np.float64), 3).tolist(),
         "visibility": face.visibility.tolist(),
     }
-    files = {"jpg": picture.getvalue(), "json": json.dumps(record, separators=(",", ":")).encode()}
-    return Sample(key, files)
+    return Sample.of(key, face.picture_srgb, record)
 
 
 def decode_synthetic_sample(sample: Sample) -> SyntheticFace:
@@ -43,7 +34,7 @@ def decode_synthetic_sample(sample: Sample) -> SyntheticFace:
     try:
         record = sample.json()
         return SyntheticFace(
-            picture_srgb=np.asarray(Image.open(io.BytesIO(sample.files["jpg"])).convert("RGB")),
+            picture_srgb=sample.picture_srgb(),
             code=FaceCode.from_dict(record["code"]),
             landmarks_px=np.asarray(record["landmarks_px"], dtype=np.float32),
             visibility=np.asarray(record["visibility"], dtype=np.float32),

@@ -22,11 +22,11 @@ from scipy.spatial.transform import Rotation
 
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.evaluate.target import FIRST_INNER, Landmarks3d, Target
-from facefactor.face.build.registration import Similarity, fit_similarity
 from facefactor.face.closest import closest_points
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import JAW_OPEN, MOUTH_CLOSE, MorphableFace
 from facefactor.face.normals import vertex_normals
+from facefactor.face.similarity import Similarity, fit_similarity
 from facefactor.photo.landmarks import IBUG_51_FROM_478
 
 LANDMARK_SD_MM = (1.0, 1.0, 1.0, 1.5, 1.5, 1.5, 2.0, 2.0, 2.0, 2.0)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from facefactor.face.build.registration import fit_similarity
+from facefactor.face.adjacency import triangles_within
 from facefactor.face.normals import vertex_normals
+from facefactor.face.similarity import fit_similarity
 from facefactor.render.rasterise import rasterise
 
 UPRIGHT_LANDMARKS = {
@@ -119,7 +120,7 @@ def make_target(raw: RawFace, seed: int = 0) -> Target:
     if len(raw.triangles):
         faces = raw.triangles[seen_triangles(vertices, raw.triangles)]
         if raw.face is not None:
-            faces = faces[np.isin(faces, raw.face).all(axis=1)]
+            faces = triangles_within(faces, raw.face)
         points, normals = sample_surface(vertices, faces, 4 * NUM_POINTS, rng)
     else:
         points, normals = vertices, cloud_normals(vertices)

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from facefactor.face.adjacency import triangles_within
 from facefactor.face.closest import closest_points
 from facefactor.face.model import FaceModel
 
@@ -105,7 +106,7 @@ def contour_paths(model: FaceModel) -> ContourPaths:
     steps = np.linspace(0, 1, PATH_STEPS) ** 2  # the surface is steep at the jaw, where small steps go far
     places = jaw[:, None, :2] + steps[None, :, None] * (length[:, None] * inwards)[:, None]
     flat = model.mean * (1.0, 1.0, 0.0)
-    skin = _front_side(model.mean, model.triangles[np.isin(model.triangles, model.regions["face"]).all(axis=1)])
+    skin = _front_side(model.mean, triangles_within(model.triangles, model.regions["face"]))
     found = closest_points(np.pad(places.reshape(-1, 2), ((0, 0), (0, 1))), flat, skin)
     corners = skin[found.triangles].reshape(NUM_CONTOUR, PATH_STEPS, 3)
     weights = found.barycentrics.reshape(NUM_CONTOUR, PATH_STEPS, 3)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.code.face_code import FaceCode
+from facefactor.face.adjacency import neighbour_average, triangle_edges, triangles_within
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
 from facefactor.face.morph import MorphableFace
 from facefactor.render.shade import srgb_to_linear
@@ -55,7 +56,7 @@ class DetailTransfer:
         self._in_face = (model.subdivision @ in_face) > 0.999
         height = model.subdivision @ model.mean[:, 1]
         self._skin_log_ratio = np.interp(height, FOREHEAD_MM, (SKIN_LOG_RATIO, FOREHEAD_LOG_RATIO))
-        self._average = _neighbour_average(model.triangles_subdivided, model.num_subdivided)
+        self._average = neighbour_average(triangle_edges(model.triangles_subdivided), model.num_subdivided)
         self._edge_mm = _edge_length(model)
 
     @torch.no_grad()
@@ -107,15 +108,7 @@ class DetailTransfer:
         return ratio - factorized(system.tocsc())(trust[:, None] * ratio)
 
 
-def _neighbour_average(triangles: np.ndarray, num_vertices: int) -> sparse.csr_matrix:
-    """(S, S): each vertex's neighbours' mean."""
-    sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    both = np.unique(np.concatenate([sides, sides[:, ::-1]]), axis=0)
-    links = sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(num_vertices, num_vertices))
-    return (sparse.diags(1 / np.maximum(np.asarray(links.sum(axis=1)).ravel(), 1)) @ links).tocsr()
-
-
 def _edge_length(model: FaceModel) -> float:
     """Median length of the face's edges on the subdivided mesh, mm."""
-    sides = model.triangles[np.isin(model.triangles, model.regions["face"]).all(axis=1)][:, :2]
+    sides = triangles_within(model.triangles, model.regions["face"])[:, :2]
     return 0.5 * float(np.median(np.linalg.norm(model.mean[sides[:, 0]] - model.mean[sides[:, 1]], axis=1)))

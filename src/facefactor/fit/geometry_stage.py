@@ -18,9 +18,11 @@ from torch import Tensor
 
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle, matrix_from_euler_deg, move_to_camera
 from facefactor.camera.projection import project_points
+from facefactor.code.face_code import NOMINAL_DISTANCE_MM
 from facefactor.face.morph import BLINK_INDICES, MorphableFace, bound_mouth_close
 
-NOMINAL_DISTANCE_MM, DISTANCE_SPREAD_MM = 1000.0, 70.0
+DISTANCE_SPREAD_MM = 70.0
+"""Standard deviation of a head's distance from NOMINAL_DISTANCE_MM, where its crop puts it."""
 LANDMARK_SPREAD = 0.006
 """Standard deviation of a detected point, in crop sides."""
 INDEPENDENT_POINTS = 200.0

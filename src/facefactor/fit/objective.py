@@ -15,9 +15,10 @@ from torch import Tensor
 
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import project_points
+from facefactor.code.face_code import NOMINAL_DISTANCE_MM
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
-from facefactor.fit.geometry_stage import DISTANCE_SPREAD_MM, NOMINAL_DISTANCE_MM, LandmarkModel
+from facefactor.fit.geometry_stage import DISTANCE_SPREAD_MM, LandmarkModel
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, ambient_light, evaluate_basis, irradiance_over_pi
 from facefactor.losses.landmark import landmark_loss
 from facefactor.losses.light import light_prior, negative_light, scene_white

@@ -27,7 +27,7 @@ from facefactor.photo.landmarks import (
 from facefactor.photo.read import Photo
 
 FOCAL_PER_CROP_SIZE = 1015 / 224
-"""Focal length of the crop's camera over the crop's size; 12.6° field of view."""
+"""Focal length of the crop's camera over the crop's size: 12.6° field of view (Deep3DFaceRecon, FOCUS use the same)."""
 NOMINAL_DISTANCE_MM = 1000.0
 """Distance from the camera to the head at which the crop shows a mean face."""
 EYE_DISTANCE_MM = 61.0

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.errors import AssetMissing
+from facefactor.face.adjacency import triangles_within
 from facefactor.face.build import identity, makehuman, mesh
 from facefactor.face.build.albedo import AlbedoModel, build_albedo
 from facefactor.face.build.expression import ExpressionSpace, build_expressions
@@ -112,7 +113,7 @@ def _carry_ict(ict: dict, template: np.ndarray, topology: HeadTopology, regions:
     both = np.flatnonzero(
         np.isfinite(ours[:NUM_MESH_LANDMARKS]).all(1) & np.isfinite(theirs[:NUM_MESH_LANDMARKS]).all(1)
     )
-    places = embed(ours[both], template, _skin_triangles(topology, regions))
+    places = embed(ours[both], template, triangles_within(topology.triangles, regions.outer_skin))
     matrix = landmark_matrix(places.vertices, places.weights, len(template))
     return identity.carry_ict_heads(ict, template, topology, regions, matrix, theirs[both])
 
@@ -178,10 +179,6 @@ def _carry_points(points: np.ndarray, heads: identity.IctHeads, space: identity.
     found = closest_points(points, heads.mean, heads.skin_triangles)
     corners = heads.skin_triangles[found.triangles]
     return np.einsum("pc,pcd->pd", found.barycentrics, space.mean[corners])
-
-
-def _skin_triangles(topology: HeadTopology, regions: Regions) -> np.ndarray:
-    return topology.triangles[np.isin(topology.triangles, regions.outer_skin).all(axis=1)]
 
 
 def _flat_albedo(topology: HeadTopology) -> np.ndarray:

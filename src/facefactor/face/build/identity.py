@@ -13,11 +13,13 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from facefactor.face.adjacency import triangles_within
 from facefactor.face.build import makehuman
 from facefactor.face.build.mesh import EYE_PARTS, HeadTopology
 from facefactor.face.build.regions import Regions, mirror_vertices
-from facefactor.face.build.registration import extend_smoothly, fit_similarity, register
+from facefactor.face.build.registration import extend_smoothly, register
 from facefactor.face.closest import closest_points
+from facefactor.face.similarity import fit_similarity
 
 SAMPLES_PER_SOURCE = 2000
 INTER_PUPIL_MM = 63.0
@@ -140,7 +142,7 @@ def carry_ict_heads(
     in_face = np.isin(corner_ids, ict["narrow_face"]).all(axis=1) & (trust > 0.5)
     solid = np.setdiff1d(regions.outer_skin, regions.ears)
     fitted = _complete((fitted - aligned)[None], aligned, trust, topology, regions)[0] + aligned
-    skin_triangles = topology.triangles[np.isin(topology.triangles, regions.outer_skin).all(axis=1)]
+    skin_triangles = triangles_within(topology.triangles, regions.outer_skin)
     return IctHeads(fitted, modes, in_face, skin_triangles, float(found.distances[solid].mean()))
 
 

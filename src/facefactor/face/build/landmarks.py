@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from facefactor.face.adjacency import triangles_within
 from facefactor.face.closest import closest_points
 from facefactor.face.normals import vertex_normals
 from facefactor.photo.colour import linear_to_srgb
@@ -104,11 +105,11 @@ def embed_landmarks(
         regions: vertex ids of "outer_skin", "left_eye", "right_eye", "upper_lip_side", "lower_lip_side".
         centres: eyeball centres (3,) by "left_eye", "right_eye".
     """
-    skin = _triangles_within(triangles, regions["outer_skin"])
+    skin = triangles_within(triangles, regions["outer_skin"])
     result = embed(places, mean, skin)
     groups: list[tuple[tuple[int, ...], np.ndarray]] = [
-        (LIPS_INNER_UPPER[1:-1], _triangles_within(skin, regions["upper_lip_side"])),
-        (LIPS_INNER_LOWER[1:-1], _triangles_within(skin, regions["lower_lip_side"])),
+        (LIPS_INNER_UPPER[1:-1], triangles_within(skin, regions["upper_lip_side"])),
+        (LIPS_INNER_LOWER[1:-1], triangles_within(skin, regions["lower_lip_side"])),
     ]
     for eye, lids, iris in (
         ("left_eye", LEFT_EYE_UPPER + LEFT_EYE_LOWER, LEFT_IRIS),
@@ -116,16 +117,12 @@ def embed_landmarks(
     ):
         radius = np.linalg.norm(mean[regions[eye]] - centres[eye], axis=1).mean()
         outside = regions["outer_skin"][np.linalg.norm(mean[regions["outer_skin"]] - centres[eye], axis=1) > radius]
-        groups += [(lids, _triangles_within(skin, outside)), (iris, _triangles_within(triangles, regions[eye]))]
+        groups += [(lids, triangles_within(skin, outside)), (iris, triangles_within(triangles, regions[eye]))]
     vertices, weights = result.vertices.copy(), result.weights.copy()
     for ids, allowed in groups:
         part = embed(places[list(ids)], mean, allowed)
         vertices[list(ids)], weights[list(ids)] = part.vertices, part.weights
     return Embedding(vertices, weights)
-
-
-def _triangles_within(triangles: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    return triangles[np.isin(triangles, ids).all(axis=1)]
 
 
 def _mark_one(mesh, head, albedo, triangles, turn, surface):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carry scan-based shapes to our mesh: similarity alignment, non-rigid registration, smooth extension.
+"""Carry scan-based shapes to our mesh: non-rigid registration and smooth extension.
 
 The registration deforms our template onto another mesh by alternating closest points with a sparse linear solve
 for displacements d that minimise
@@ -11,12 +11,11 @@ Laplacian, and the stiffness s falls from round to round (after Amberg, Romdhani
 displacements in place of their affine stiffness).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import factorized
 
+from facefactor.face.adjacency import graph_laplacian
 from facefactor.face.closest import closest_points
 from facefactor.face.normals import vertex_normals
 
@@ -27,50 +26,6 @@ POINT_SHARE = 0.1
 LANDMARK_WEIGHT = 4.0
 MAX_DISTANCE_MM = 8.0
 MIN_NORMAL_COSINE = 0.5
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """x ↦ scale · R x + t."""
-
-    scale: float
-    rotation: np.ndarray
-    translation: np.ndarray
-
-    def apply(self, points: np.ndarray) -> np.ndarray:
-        """Map points (..., 3)."""
-        return self.scale * points @ self.rotation.T + self.translation
-
-
-def fit_similarity(
-    source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None, with_scale: bool = True
-) -> Similarity:
-    """Least-squares similarity of point pairs (Umeyama 1991).
-
-    Args:
-        source: (N, 3).
-        target: (N, 3).
-        weights: (N,) non-negative; equal by default.
-        with_scale: False keeps scale one.
-    """
-    weights = np.ones(len(source)) if weights is None else weights
-    weights = (weights / weights.sum())[:, None]
-    mean_source, mean_target = (weights * source).sum(0), (weights * target).sum(0)
-    p, q = source - mean_source, target - mean_target
-    u, singular, vt = np.linalg.svd((weights * q).T @ p)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u * sign) @ vt
-    scale = float((singular * sign).sum() / (weights * p * p).sum()) if with_scale else 1.0
-    return Similarity(scale, rotation, mean_target - scale * rotation @ mean_source)
-
-
-def graph_laplacian(edges: np.ndarray, num_vertices: int) -> sparse.csr_matrix:
-    """Uniform Laplacian: (Δ x)_i is x_i minus the mean of its neighbours; zero rows for lone vertices."""
-    both = np.concatenate([edges, edges[:, ::-1]])
-    adjacency = sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(num_vertices, num_vertices))
-    valence = np.asarray(adjacency.sum(axis=1)).ravel()
-    inverse = np.where(valence > 0, 1 / np.maximum(valence, 1), 0)
-    return (sparse.diags((valence > 0).astype(float)) - sparse.diags(inverse) @ adjacency).tocsr()
 
 
 def landmark_matrix(vertex_ids: np.ndarray, weights: np.ndarray, num_vertices: int) -> sparse.csr_matrix:
