@@ -16,10 +16,10 @@ from facefactor.camera.pose import (
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.face.linear_points import LinearPoints, dense_landmarks
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
 from facefactor.fit.fit import FaceFitter
-from facefactor.fit.geometry_stage import LandmarkModel
 from facefactor.light.spherical_harmonics import ambient_light, directional_light
 from facefactor.render.picture import render_picture
 
@@ -52,9 +52,8 @@ def face(model: FaceModel) -> MorphableFace:
 
 
 @pytest.fixture(scope="session")
-def landmark_model(model: FaceModel, face: MorphableFace) -> LandmarkModel:
-    corners = torch.from_numpy(model.landmarks478_vertices).long()
-    return LandmarkModel(face, corners, torch.from_numpy(model.landmarks478_weights))
+def landmark_model(model: FaceModel) -> LinearPoints:
+    return dense_landmarks(model)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +81,7 @@ def known_code() -> FaceCode[Tensor]:
 
 
 @pytest.fixture(scope="session")
-def render(model: FaceModel, face: MorphableFace, landmark_model: LandmarkModel):
+def render(model: FaceModel, face: MorphableFace, landmark_model: LinearPoints):
     """A function of a code, and if wanted another albedo, that gives its scene before a white wall."""
     triangles = torch.from_numpy(model.triangles_subdivided).long()
 
@@ -95,7 +94,7 @@ def render(model: FaceModel, face: MorphableFace, landmark_model: LandmarkModel)
         picture = render_picture(
             camera, albedo[None], code.illumination[None], K, triangles, SIZE_PX, SIZE_PX, background_srgb=wall
         )
-        points = move_to_camera(landmark_model.points(code.shape, code.expression), R, code.translation)
+        points = move_to_camera(landmark_model.place(code.shape[None], code.expression[None])[0], R, code.translation)
         return Scene(code, picture.srgb[0], project_points(points, K), K, albedo)
 
     return scene_of

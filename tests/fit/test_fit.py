@@ -53,7 +53,7 @@ def test_the_light_comes_from_where_it_came(fit: FaceFit, scene):
 def test_expression_weights_are_valid_and_the_smile_is_found(fit: FaceFit, landmark_model, scene):
     assert fit.code.expression.min() >= 0
     assert fit.code.expression.max() <= 1
-    found, true = (landmark_model.points(code.shape, code.expression) for code in (fit.code, scene.code))
+    found, true = (landmark_model.place(code.shape[None], code.expression[None])[0] for code in (fit.code, scene.code))
     # 3 mm: the person's mouth and a smile that changes it are told apart by priors only.
     assert (found - true).norm(dim=1).mean() < 3.0
 

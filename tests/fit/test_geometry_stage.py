@@ -9,9 +9,10 @@ from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angl
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.face.landmarks import read_points
+from facefactor.face.linear_points import LinearPoints
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
-from facefactor.fit.geometry_stage import Geometry, LandmarkModel, fit_geometry
+from facefactor.fit.geometry_stage import Geometry, fit_geometry
 from facefactor.losses.landmark import landmark_weights
 
 SIZE_PX = 224
@@ -19,12 +20,13 @@ SPREAD_PX = 0.006 * SIZE_PX
 """Standard deviation that the stage grants a detected point."""
 
 
-def project(model: LandmarkModel, shape: Tensor, expression: Tensor, R: Tensor, translation: Tensor) -> Tensor:
+def project(model: LinearPoints, shape: Tensor, expression: Tensor, R: Tensor, translation: Tensor) -> Tensor:
     """(478, 2) pixels."""
-    return project_points(move_to_camera(model.points(shape, expression), R, translation), crop_intrinsics(SIZE_PX))
+    points = model.place(shape[None], expression[None])[0]
+    return project_points(move_to_camera(points, R, translation), crop_intrinsics(SIZE_PX))
 
 
-def project_geometry(model: LandmarkModel, geometry: Geometry) -> Tensor:
+def project_geometry(model: LinearPoints, geometry: Geometry) -> Tensor:
     R = matrix_from_axis_angle(geometry.rotation)
     return project(model, geometry.shape, geometry.expression, R, geometry.translation)
 
@@ -37,7 +39,7 @@ def angle_deg(first: Tensor, second: Tensor) -> float:
     return math.degrees(math.atan2(float(skew.norm()), float((difference.trace() - 1) / 2)))
 
 
-def cost(model: LandmarkModel, geometry: Geometry, detected_px: Tensor, weights: Tensor) -> float:
+def cost(model: LinearPoints, geometry: Geometry, detected_px: Tensor, weights: Tensor) -> float:
     """What the stage minimises, as its docstring writes it; all weights together count as 200 points."""
     squared = (project_geometry(model, geometry) - detected_px).square().sum(dim=1) / SPREAD_PX**2
     data = 200.0 * (weights / weights.sum() * squared).sum()
@@ -56,7 +58,7 @@ def random_geometry(yaw_deg: float, seed: int) -> Geometry:
     )
 
 
-def test_landmarks_are_those_of_the_whole_face(landmark_model: LandmarkModel, face: MorphableFace, model: FaceModel):
+def test_landmarks_are_those_of_the_whole_face(landmark_model: LinearPoints, face: MorphableFace, model: FaceModel):
     generator = torch.Generator().manual_seed(0)
     shape, expression = torch.randn(80, generator=generator), torch.rand(52, generator=generator)
     corners, weights = (
@@ -65,11 +67,11 @@ def test_landmarks_are_those_of_the_whole_face(landmark_model: LandmarkModel, fa
     )
     whole = read_points(face.vertices(shape[None], expression[None]), corners, weights)[0]
     # 1e-3 mm: float32 sums in another order.
-    torch.testing.assert_close(landmark_model.points(shape, expression), whole, rtol=0, atol=1e-3)
+    torch.testing.assert_close(landmark_model.place(shape[None], expression[None])[0], whole, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("euler_deg", [(0.0, 0.0, 0.0), (45.0, 0.0, 0.0), (-45.0, 10.0, 8.0)], ids=str)
-def test_the_mean_face_is_found_in_its_pose(landmark_model: LandmarkModel, euler_deg: tuple):
+def test_the_mean_face_is_found_in_its_pose(landmark_model: LinearPoints, euler_deg: tuple):
     R, translation = matrix_from_euler_deg(torch.tensor(euler_deg)), torch.tensor([4.0, -25.0, -1000.0])
     detected = project(landmark_model, torch.zeros(80), torch.zeros(52), R, translation)
     geometry = fit_geometry(landmark_model, detected, landmark_weights(), crop_intrinsics(SIZE_PX), SIZE_PX)
@@ -80,7 +82,7 @@ def test_the_mean_face_is_found_in_its_pose(landmark_model: LandmarkModel, euler
 
 
 @pytest.mark.parametrize(("yaw_deg", "seed"), [(-45.0, 1), (0.0, 2), (45.0, 3)])
-def test_anybody_is_found_at_no_higher_cost_than_the_truths(landmark_model: LandmarkModel, yaw_deg: float, seed: int):
+def test_anybody_is_found_at_no_higher_cost_than_the_truths(landmark_model: LinearPoints, yaw_deg: float, seed: int):
     truth = random_geometry(yaw_deg, seed)
     detected, weights = project_geometry(landmark_model, truth), landmark_weights()
     geometry = fit_geometry(landmark_model, detected, weights, crop_intrinsics(SIZE_PX), SIZE_PX)
@@ -93,7 +95,7 @@ def test_anybody_is_found_at_no_higher_cost_than_the_truths(landmark_model: Land
     assert geometry.expression.max() <= 1
 
 
-def test_impossible_expressions_stay_inside_their_bounds(landmark_model: LandmarkModel):
+def test_impossible_expressions_stay_inside_their_bounds(landmark_model: LinearPoints):
     expression = torch.zeros(52)
     expression[EXPRESSION_NAMES.index("jawOpen")] = 1.6  # no jaw opens so far
     expression[EXPRESSION_NAMES.index("eyeBlinkLeft")] = -0.6
@@ -106,7 +108,7 @@ def test_impossible_expressions_stay_inside_their_bounds(landmark_model: Landmar
     assert geometry.expression[EXPRESSION_NAMES.index("eyeBlinkLeft")] < 0.05
 
 
-def test_points_without_weight_are_not_looked_at(landmark_model: LandmarkModel):
+def test_points_without_weight_are_not_looked_at(landmark_model: LinearPoints):
     R, translation = matrix_from_euler_deg(torch.tensor([20.0, 0.0, 0.0])), torch.tensor([0.0, 0.0, -1000.0])
     detected = project(landmark_model, torch.zeros(80), torch.zeros(52), R, translation)
     weights = landmark_weights()

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from facefactor.face.linear_points import LinearPoints
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
 from facefactor.fit.fit import FaceFitter
-from facefactor.fit.geometry_stage import LandmarkModel
 from facefactor.fit.objective import FitSettings, PhotoObjective, VertexMasks, blur
 from facefactor.light.spherical_harmonics import ambient_light, dominant_direction
 from facefactor.losses.landmark import landmark_weights
@@ -21,7 +21,7 @@ PARTS = ("rotation", "translation", "shape", "expression", "reflectance", "illum
 
 
 @pytest.fixture(scope="module")
-def objective_of(model: FaceModel, landmark_model: LandmarkModel, fitter: FaceFitter) -> Callable[..., PhotoObjective]:
+def objective_of(model: FaceModel, landmark_model: LinearPoints, fitter: FaceFitter) -> Callable[..., PhotoObjective]:
     """A function of a scene, and if wanted the covered pixels, that gives its objective."""
 
     def make(scene, coverage: Tensor | None = None) -> PhotoObjective:

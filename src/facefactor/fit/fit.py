@@ -16,9 +16,10 @@ from torch import Tensor
 
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import FaceCode
+from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
-from facefactor.fit.geometry_stage import LandmarkModel, fit_geometry
+from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.fit.objective import FitSettings, PhotoObjective, VertexMasks
 from facefactor.losses.landmark import landmark_weights
 
@@ -63,9 +64,7 @@ class FaceFitter:
         self.settings = settings or FitSettings()
         self.face = MorphableFace(model, native_albedo=True)
         self.masks = VertexMasks.of(model)
-        corners = torch.from_numpy(model.landmarks478_vertices).long()
-        weights = torch.from_numpy(model.landmarks478_weights)
-        self._landmarks = LandmarkModel(self.face, corners, weights)
+        self._landmarks = dense_landmarks(model)
         self._kind_weights = landmark_weights()
 
     def fit(

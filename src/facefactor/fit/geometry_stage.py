@@ -19,7 +19,7 @@ from torch import Tensor
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle, matrix_from_euler_deg, move_to_camera
 from facefactor.camera.projection import project_points
 from facefactor.code.face_code import NOMINAL_DISTANCE_MM
-from facefactor.face.morph import BLINK_INDICES, MorphableFace, bound_mouth_close
+from facefactor.face.linear_points import LinearPoints
 
 DISTANCE_SPREAD_MM = 70.0
 """Standard deviation of a head's distance from NOMINAL_DISTANCE_MM, where its crop puts it."""
@@ -43,38 +43,8 @@ class Geometry:
     expression: Float[Tensor, "52"]
 
 
-class LandmarkModel:
-    """The face model restricted to its landmarks, small enough for exact Jacobians.
-
-    Args:
-        face: the full model.
-        corners: (L, 3) vertex ids of each landmark's triangle.
-        weights: (L, 3) barycentric weights.
-    """
-
-    def __init__(self, face: MorphableFace, corners: Tensor, weights: Tensor) -> None:
-        self._mean = _read(face.mean, corners, weights)
-        self._shape = torch.stack([_read(mode, corners, weights) for mode in face.shape_basis])
-        self._expression = torch.stack([_read(unit, corners, weights) for unit in face.expression_basis])
-        self._blink = torch.stack(
-            [torch.stack([_read(_spread(face, part), corners, weights) for part in side]) for side in face.blink_basis]
-        )
-
-    @property
-    def num_shape(self) -> int:
-        """Number of shape coefficients."""
-        return len(self._shape)
-
-    def points(self, shape: Float[Tensor, " coeffs"], expression: Float[Tensor, "52"]) -> Float[Tensor, "landmarks 3"]:
-        """Landmarks of one face, head frame, millimetres."""
-        expression = bound_mouth_close(expression)
-        basis = self._mean + torch.tensordot(shape, self._shape, 1) + torch.tensordot(expression, self._expression, 1)
-        blink = torch.einsum("e,k,eklc->lc", expression[list(BLINK_INDICES)], shape, self._blink)
-        return basis + blink
-
-
 def fit_geometry(
-    model: LandmarkModel,
+    landmarks: LinearPoints,
     detected_px: Float[Tensor, "landmarks 2"],
     weights: Float[Tensor, " landmarks"],
     K: Float[Tensor, "3 3"],
@@ -83,19 +53,20 @@ def fit_geometry(
     """Fit pose, shape and expression to detected landmarks.
 
     Args:
-        model: the landmarks of the face model.
+        landmarks: of the face model.
         detected_px: in the crop.
         weights: non-negative, zero for points not to be trusted.
         K: the crop's intrinsics.
         crop_size_px: side of the crop.
     """
-    num_shape = model.num_shape
+    num_shape = landmarks.num_shape
     scale = (weights * (INDEPENDENT_POINTS / weights.sum())).sqrt() / (LANDMARK_SPREAD * crop_size_px)
 
     def landmark_residuals(x: Tensor) -> Tensor:
         geometry = _unpack(x, num_shape)
         R = matrix_from_axis_angle(geometry.rotation)
-        points = move_to_camera(model.points(geometry.shape, geometry.expression), R, geometry.translation)
+        points_head = landmarks.place(geometry.shape[None], geometry.expression[None])[0]
+        points = move_to_camera(points_head, R, geometry.translation)
         return (scale[:, None] * (project_points(points, K) - detected_px)).flatten()
 
     def residuals(x: Tensor) -> Tensor:
@@ -151,13 +122,3 @@ def _start(yaw_deg: float, num_shape: int, like: Tensor) -> Tensor:
 
 def _unpack(x: Tensor, num_shape: int) -> Geometry:
     return Geometry(x[:3], x[3:6], x[6 : 6 + num_shape], x[6 + num_shape :])
-
-
-def _read(values: Tensor, corners: Tensor, weights: Tensor) -> Tensor:
-    return torch.einsum("lkc,lk->lc", values[corners], weights)
-
-
-def _spread(face: MorphableFace, part: Tensor) -> Tensor:
-    full = torch.zeros_like(face.mean)
-    full[face.blink_vertices] = part
-    return full

@@ -16,9 +16,10 @@ from torch import Tensor
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import project_points
 from facefactor.code.face_code import NOMINAL_DISTANCE_MM
+from facefactor.face.linear_points import LinearPoints
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
-from facefactor.fit.geometry_stage import DISTANCE_SPREAD_MM, LandmarkModel
+from facefactor.fit.geometry_stage import DISTANCE_SPREAD_MM
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, ambient_light, evaluate_basis, irradiance_over_pi
 from facefactor.losses.landmark import landmark_loss
 from facefactor.losses.light import light_prior, negative_light, scene_white
@@ -32,6 +33,8 @@ LEAST_FACING = 0.2
 """Cosine between normal and view below which a vertex is not compared: its colour blends with what is behind."""
 TONES_TRIED = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 """Standard deviations of the first reflectance component, from the darkest skin to the lightest."""
+WHITE_STRENGTHS_TRIED = torch.linspace(0.05, 2.5, 50).tolist()
+"""Of the baseline's light."""
 CONSTANT_RIDGE, DIRECTIONAL_RIDGE = 2.5e-3, 1.25e-2
 """Of the least-squares light, against the skin's mean squared albedo: what faces away from the camera says nothing."""
 
@@ -92,7 +95,7 @@ class PhotoObjective:
         self,
         face: MorphableFace,
         masks: VertexMasks,
-        landmarks: LandmarkModel,
+        landmarks: LinearPoints,
         settings: FitSettings,
         crop_srgb: Float[Tensor, "size size 3"],
         landmarks_px: Float[Tensor, "478 2"],
@@ -146,18 +149,19 @@ class PhotoObjective:
         Tone and the strength of light explain each other; what decides is their priors and the sclera. Gradient steps
         would stay near the tone they start from.
         """
+        self._is_visible = None  # one depth test serves all tones
         candidates = []
         for tone in TONES_TRIED:
             trial = parameters | {"reflectance": self._no_reflectance()}
             trial["reflectance"][0] = tone
-            trial["illumination"] = self.best_light(trial)
+            trial["illumination"] = self.best_light(trial, renew_visibility=False)
             candidates.append(trial)
-        return min(candidates, key=lambda trial: float(self.loss(trial, renew_visibility=True)))
+        return min(candidates, key=lambda trial: float(self.loss(trial, renew_visibility=False)))
 
     @torch.no_grad()
-    def best_light(self, parameters: dict[str, Tensor]) -> Float[Tensor, "9 3"]:
+    def best_light(self, parameters: dict[str, Tensor], renew_visibility: bool = True) -> Float[Tensor, "9 3"]:
         """Least-squares light for the given albedo, in linear light."""
-        view = self._view(parameters | {"illumination": torch.zeros(9, 3)}, renew_visibility=True)
+        view = self._view(parameters | {"illumination": torch.zeros(9, 3)}, renew_visibility)
         weights = view.weights[0] * self.masks.measured  # skin alone: on dark faces the sclera would outshine it
         weights = weights / weights.sum().clamp_min(1e-9)
         observed = srgb_to_linear(sample_picture(self.crop_srgb, view.positions_px))[0]
@@ -176,17 +180,15 @@ class PhotoObjective:
     def photometric_error(self, parameters: dict[str, Tensor]) -> float:
         """Mean colour distance over the visible skin of the face, every vertex counted by its pixels."""
         view = self._view(parameters, renew_visibility=True)
-        photo = sample_picture(self.crop_srgb, view.positions_px)
-        distance = colour_distance(photo, linear_to_srgb(view.colour_linear.clamp(0, 1)))
-        return float(photometric_loss(distance, view.weights * self.masks.measured))
+        return self._error(view, view.colour_linear)
 
     @torch.no_grad()
     def baseline_error(self, parameters: dict[str, Tensor]) -> float:
         """The same error with the mean albedo and the constant white light that makes it least."""
         white = ambient_light(torch.ones(3))
-        plain = parameters | {"reflectance": self._no_reflectance()}
-        strengths = torch.linspace(0.05, 2.5, 50)
-        return min(self.photometric_error(plain | {"illumination": float(s) * white}) for s in strengths)
+        plain = parameters | {"reflectance": self._no_reflectance(), "illumination": white}
+        view = self._view(plain, renew_visibility=True)
+        return min(self._error(view, strength * view.colour_linear) for strength in WHITE_STRENGTHS_TRIED)
 
     @torch.no_grad()
     def landmark_error_px(self, parameters: dict[str, Tensor]) -> float:
@@ -195,8 +197,14 @@ class PhotoObjective:
         offset = self._project_landmarks(parameters)[inner] - self.landmarks_px[inner]
         return float(offset.norm(dim=-1).mean())
 
+    def _error(self, view: "_View", colour_linear: Tensor) -> float:
+        distance = colour_distance(
+            sample_picture(self.crop_srgb, view.positions_px), linear_to_srgb(colour_linear.clamp(0, 1))
+        )
+        return float(photometric_loss(distance, view.weights * self.masks.measured))
+
     def _project_landmarks(self, parameters: dict[str, Tensor]) -> Float[Tensor, "478 2"]:
-        points = self.landmarks.points(parameters["shape"], parameters["expression"])
+        points = self.landmarks.place(parameters["shape"][None], parameters["expression"][None])[0]
         R = matrix_from_axis_angle(parameters["rotation"])
         return project_points(move_to_camera(points, R, parameters["translation"]), self.K)
 

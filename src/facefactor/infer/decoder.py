@@ -2,17 +2,12 @@
 """Code to face in one graph, in torch; what `export.py` writes as ONNX and nothing else needs.
 
 The formulas are those of `face/morph.py` and `face/landmarks.py`, laid out for speed. Everything that is linear is one
-matrix product per batch, which at batch 1 is bound by reading the matrices once: the bases of shape and expression
-stand together, and the places of landmarks, fixed mixtures of three vertices, have bases of their own,
-
-    points = mean + [α, δ] [B_shape; B_expr] + blinks,      blinks = [δ_left α, δ_right α] [B_left; B_right]
-
-where blinks move only some points. Colours go by planes, (3, V), until the end. A test holds the results to those of
+matrix product per batch, which at batch 1 is bound by reading the matrices once; landmarks have bases of their own
+(`face/linear_points.py`). Colours go by planes, (3, V), until the end. A test holds the results to those of
 `MorphableFace`.
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,8 +19,8 @@ from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import PART_SHAPES
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.face.landmarks import NUM_CONTOUR, ContourPaths, contour_paths, outermost_places
+from facefactor.face.linear_points import LinearPoints, Mixture, in_triangles, linear_weights
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
-from facefactor.face.morph import BLINK_INDICES, bound_mouth_close
 
 OUTPUTS = ("vertices_mm", "albedo_linear", "landmarks68_px", "landmarks478_px")
 """What a decoder answers, in this order."""
@@ -48,7 +43,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.surface = LinearPoints(model, lambda values: values)
         paths = contour_paths(model)
-        self.marks = LinearPoints(model, _landmark_mixtures(model, paths))
+        self.marks = LinearPoints(model, _landmark_mixture(model, paths))
         self.register_buffer("tangents", paths.tangents)
         native = slice(model.num_vertices)
         planes = np.moveaxis(model.reflectance_basis[:, native], 2, 1)
@@ -64,9 +59,7 @@ class Decoder(nn.Module):
             the 68 iBUG and the 478 MediaPipe landmarks (batch, …, 2), pixels of the encoder's crop.
         """
         shape, expression, reflectance, rotation, translation, _ = packed.split(_PART_SIZES, dim=1)
-        expression = bound_mouth_close(expression)
-        left, right = (expression[:, index, None] for index in BLINK_INDICES)
-        weights, blink_weights = torch.cat((shape, expression), dim=1), torch.cat((left * shape, right * shape), dim=1)
+        weights, blink_weights = linear_weights(shape, expression)
         R = matrix_from_axis_angle(rotation)
         marks = move_to_camera(self.marks(weights, blink_weights), R, translation)
         contour = outermost_places(marks[:, _CONTOUR].unflatten(1, (NUM_CONTOUR, -1)), R, self.tangents)
@@ -86,60 +79,19 @@ class Decoder(nn.Module):
         return (log_albedo - excess).exp().clamp_min(low).mT
 
 
-class LinearPoints(nn.Module):
-    """Points that are linear in the vertices, as functions of shape and expression.
-
-    Args:
-        model: the face model.
-        mixtures: takes values at the vertices (V, 3) to values at the points (P, 3).
-    """
-
-    mean: Tensor
-    basis: Tensor
-    blink_basis: Tensor
-    blink_places: Tensor
-
-    def __init__(self, model: FaceModel, mixtures: Callable[[np.ndarray], np.ndarray]) -> None:
-        super().__init__()
-        basis = np.stack([mixtures(mode) for mode in (*model.shape_basis, *model.expression_basis)])
-        blinks = np.stack([mixtures(_spread(model, mode)) for side in model.blink_basis for mode in side])
-        blinking = np.flatnonzero(blinks.any(axis=(0, 2)))
-        places = np.zeros(basis.shape[1], dtype=np.int64)
-        places[blinking] = 1 + np.arange(len(blinking))
-        self.register_buffer("mean", _tensor(mixtures(model.mean).reshape(-1)))
-        self.register_buffer("basis", _tensor(basis.reshape(len(basis), -1)))
-        self.register_buffer("blink_basis", _tensor(blinks[:, blinking].reshape(len(blinks), -1)))
-        self.register_buffer("blink_places", torch.from_numpy(places))
-
-    def forward(
-        self, weights: Float[Tensor, "batch coeffs"], blink_weights: Float[Tensor, "batch products"]
-    ) -> Float[Tensor, "batch points 3"]:
-        """Place the points; head frame, millimetres."""
-        placed = (self.mean + weights @ self.basis).unflatten(1, (-1, 3))
-        blinks = (blink_weights @ self.blink_basis).unflatten(1, (-1, 3))
-        # Row 0 is for what no blink moves: a gather is faster than adding to some of the rows.
-        return placed + nn.functional.pad(blinks, (0, 0, 1, 0)).index_select(1, self.blink_places)
-
-
 _INNER68, _DENSE478, _CONTOUR = slice(0, 51), slice(51, 529), slice(529, None)
 """Where the marks hold the fixed iBUG points, the MediaPipe points, and the places of the contour's paths."""
 
 
-def _landmark_mixtures(model: FaceModel, paths: ContourPaths) -> Callable[[np.ndarray], np.ndarray]:
-    """The map from values at the vertices to values at the marks."""
+def _landmark_mixture(model: FaceModel, paths: ContourPaths) -> Mixture:
+    """All the marks: what the slices name."""
     parts = (
         (model.landmarks68_vertices[NUM_CONTOUR:], model.landmarks68_weights[NUM_CONTOUR:]),
         (model.landmarks478_vertices, model.landmarks478_weights),
         (paths.corners.numpy().reshape(-1, 3), paths.weights.numpy().reshape(-1, 3)),
     )
     corners, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return lambda values: (values[corners] * weights[..., None]).sum(axis=1)
-
-
-def _spread(model: FaceModel, blink: np.ndarray) -> np.ndarray:
-    full = np.zeros_like(model.mean)
-    full[model.blink_vertices] = blink
-    return full
+    return in_triangles(corners, weights)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
@@ -26,9 +27,8 @@ from facefactor.data.batch import CropBatch
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
-from facefactor.face.landmarks import read_points
+from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
-from facefactor.face.morph import MorphableFace
 from facefactor.losses.model_space import (
     CodeDistances,
     CoefficientEffects,
@@ -108,7 +108,7 @@ def train_inverse(
         folder,
         config={**config, "init": None if init is None else str(init)},
         data_hash=_data_hash(faces),
-        validate=HeldOutFaces(faces, settings.num_held_out),
+        validate=HeldOutFaces(faces, settings.num_held_out) if devices.is_first else None,
         devices=devices,
         resume=resume,
     )
@@ -129,7 +129,7 @@ class HeldOutFaces:
 
     def __init__(self, faces: SyntheticFaces, count: int) -> None:
         self._batch = faces.make_batch(HELD_OUT_FIRST, count)
-        self._decode = _LandmarkDecoder(faces.model)
+        self._landmarks, self._K = dense_landmarks(faces.model), crop_intrinsics(ENCODER_CROP_PX)
         self._effects = CoefficientEffects.of(faces.model)
 
     @torch.no_grad()
@@ -139,7 +139,7 @@ class HeldOutFaces:
         answer = encoder(self._batch.crops_srgb.to(device)).map(Tensor.cpu)
         inner = list(IBUG_51_FROM_478)
         marks = self._batch.landmarks_px
-        error_px = (self._decode(answer)[:, inner] - marks[:, inner]).norm(dim=-1).mean(dim=-1)
+        error_px = (self.project_landmarks(answer)[:, inner] - marks[:, inner]).norm(dim=-1).mean(dim=-1)
         box_px = (marks.amax(dim=1) - marks.amin(dim=1)).prod(dim=-1).sqrt()
         angle_deg = torch.rad2deg(rotation_distance(answer.rotation, truth.rotation).sqrt())
         distances = code_distances(answer, truth, self._effects)
@@ -148,6 +148,12 @@ class HeldOutFaces:
             "rotation_deg": float(angle_deg.median()),
             **{f"{name}_distance": float(getattr(distances, name).median()) for name in CodeDistances._fields[1:]},
         }
+
+    def project_landmarks(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
+        """Where the landmarks of codes are in the encoder's crop, pixels."""
+        points = self._landmarks.place(code.shape, code.expression)
+        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
+        return project_points(placed, self._K)
 
 
 class _Objective:
@@ -166,21 +172,6 @@ class _Objective:
         with torch.no_grad():
             distances = code_distances(answer, truth, self._effects)
         return loss.mean(), {f"{name}_distance": value.mean() for name, value in distances._asdict().items()}
-
-
-class _LandmarkDecoder:
-    """Codes to their 478 landmarks in the encoder's crop."""
-
-    def __init__(self, model: FaceModel) -> None:
-        self._face = MorphableFace(model, native_albedo=True)
-        self._corners = torch.from_numpy(model.landmarks478_vertices).long()
-        self._weights = torch.from_numpy(model.landmarks478_weights)
-        self._K = crop_intrinsics(ENCODER_CROP_PX)
-
-    def __call__(self, code: FaceCode[Tensor]) -> Tensor:
-        points = read_points(self._face.vertices(code.shape, code.expression), self._corners, self._weights)
-        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
-        return project_points(placed, self._K)
 
 
 def _batches(
