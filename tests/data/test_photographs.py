@@ -80,7 +80,7 @@ def test_a_stream_from_a_later_step_goes_on_as_the_unbroken_one(corpus: PhotoCor
 def test_an_epoch_shows_every_sample_once_over_all_devices(corpus: PhotoCorpus, world_size: int) -> None:
     ranks = [PhotoBatches(corpus, 5, rank=rank, world_size=world_size) for rank in range(world_size)]
     steps = range(10 // (5 * world_size))
-    seen = [batches._draw(p) for batches in ranks[:1] for p in range(10)]
+    seen = [batches.order.draw(p) for batches in ranks[:1] for p in range(10)]
     assert sorted(index for _, index in seen) == list(range(10))
     shown = torch.cat([batches[step].landmarks_px for step in steps for batches in ranks])
     stream = corpus.read_jittered(seen, 0, JitterLimits())
@@ -89,7 +89,7 @@ def test_an_epoch_shows_every_sample_once_over_all_devices(corpus: PhotoCorpus, 
 
 def test_epochs_and_seeds_differ_in_order_and_jitter(corpus: PhotoCorpus) -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        return [PhotoBatches(corpus, 1, seed=seed)._draw(10 * epoch + place)[1] for place in range(10)]
+        return [PhotoBatches(corpus, 1, seed=seed).order.draw(10 * epoch + place)[1] for place in range(10)]
 
     assert len({tuple(order(0, 0)), tuple(order(0, 1)), tuple(order(1, 0)), tuple(range(10))}) == 4
     first, second = (corpus.read_jittered([(epoch, 4)], 0, JitterLimits()) for epoch in (0, 1))

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import itertools
 import json
 from itertools import islice
@@ -8,7 +9,10 @@ import pytest
 import torch
 
 from facefactor.data.batch import CropBatch
+from facefactor.data.shards import SYNTHETIC, CorpusRecord, write_corpus_record, write_shard
 from facefactor.data.synthetic import SyntheticFaces
+from facefactor.data.synthetic_corpus import SyntheticCorpus
+from facefactor.data.synthetic_sample import encode_synthetic_sample
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import FaceError
 from facefactor.photo.landmarks import IBUG_51_FROM_478
@@ -24,6 +28,16 @@ SETTINGS = InverseSettings(batch_size=8, num_held_out=16)
 @pytest.fixture(scope="module")
 def faces() -> SyntheticFaces:
     return SyntheticFaces(synthetic_settings(SETTINGS, seed=0))
+
+
+@pytest.fixture(scope="module")
+def corpus(faces, tmp_path_factory) -> SyntheticCorpus:
+    folder = tmp_path_factory.mktemp("corpus")
+    stored = SyntheticFaces(dataclasses.replace(faces.settings, border_px=16), model=faces.model)
+    samples = [encode_synthetic_sample(face, f"face-{number}") for number, face in enumerate(stored.make(range(12)))]
+    shard = write_shard(folder / "synthetic-000000.tar", samples)
+    write_corpus_record(folder, CorpusRecord(SYNTHETIC, (shard,), complete=True))
+    return SyntheticCorpus(folder)
 
 
 def short_loop(num_steps: int, **given) -> LoopSettings:
@@ -80,8 +94,10 @@ def test_a_few_faces_are_learnt_by_heart(faces, tmp_path, monkeypatch):
     assert losses[-1] < 0.1 * losses[0]
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(faces, tmp_path, monkeypatch):
-    whole = train_inverse(faces, tmp_path / "whole", SETTINGS, short_loop(4))
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_resumed_run_ends_where_an_unbroken_one_does(faces, corpus, tmp_path, monkeypatch, is_written):
+    given = {"corpus": corpus} if is_written else {}
+    whole = train_inverse(faces, tmp_path / "whole", SETTINGS, short_loop(4), **given)
     interrupted = tmp_path / "interrupted"
 
     class Stop(Exception):
@@ -99,8 +115,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(faces, tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(inverse, "_Objective", lambda *arguments: stop_at_the_last_step(original(*arguments)))
         with pytest.raises(Stop):
-            train_inverse(faces, interrupted, SETTINGS, short_loop(4))
-    resumed = train_inverse(faces, interrupted, SETTINGS, short_loop(4), resume=True)
+            train_inverse(faces, interrupted, SETTINGS, short_loop(4), **given)
+    resumed = train_inverse(faces, interrupted, SETTINGS, short_loop(4), resume=True, **given)
     for ours, theirs in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(ours, theirs)
     assert [line["step"] for line in logged(interrupted) if line["part"] == "train"] == [2, 4]
@@ -111,6 +127,12 @@ def test_a_run_is_not_resumed_with_another_loss(faces, tmp_path):
     other = InverseSettings(batch_size=8, num_held_out=16, loss="parameters")
     with pytest.raises(FaceError, match="loss was 'model-space' and is 'parameters'"):
         train_inverse(faces, tmp_path, other, short_loop(2), resume=True)
+
+
+def test_a_run_is_not_resumed_with_other_data(faces, corpus, tmp_path):
+    train_inverse(faces, tmp_path, SETTINGS, short_loop(2))
+    with pytest.raises(FaceError, match="data_hash was"):
+        train_inverse(faces, tmp_path, SETTINGS, short_loop(2), corpus=corpus, resume=True)
 
 
 def test_weights_start_another_run(faces, tmp_path):
@@ -124,9 +146,9 @@ def test_weights_start_another_run(faces, tmp_path):
 
 
 def test_processes_share_each_step_without_overlap(faces):
-    alone = list(islice(inverse._batches(faces, InverseSettings(batch_size=4), Devices(), 0), 4))
+    alone = list(islice(inverse._batches(faces, InverseSettings(batch_size=4), Devices(), 0, seed=0), 4))
     shared = [
-        list(islice(inverse._batches(faces, InverseSettings(batch_size=4), Devices(rank=rank, count=2), 0), 2))
+        list(islice(inverse._batches(faces, InverseSettings(batch_size=4), Devices(rank=rank, count=2), 0, seed=0), 2))
         for rank in (0, 1)
     ]
     for step in (0, 1):

@@ -167,10 +167,18 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "inverse",
         parents=[verbosity],
         help="learn from rendered faces (InverseFaceNet, round 0)",
-        description="Faces are rendered while the network learns. RUN gets weights.safetensors, log.jsonl, run.json "
-        "and checkpoints. On several devices: torchrun --nproc-per-node N -m facefactor.apps.cli train inverse ….",
+        description="Faces are rendered while the network learns, or read from corpora. RUN gets weights.safetensors, "
+        "log.jsonl, run.json and checkpoints. On several devices: torchrun --nproc-per-node N -m facefactor.apps.cli train inverse ….",
     )
     inverse.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run; made if needed")
+    inverse.add_argument(
+        "--corpus",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="CORPUS",
+        help="learn from a corpus that `synthesize` wrote; may repeat",
+    )
     inverse.add_argument("--steps", type=_positive_int, default=20_000, metavar="N", help="default: 20000")
     inverse.add_argument(
         "--batch-size", type=_positive_int, default=64, metavar="N", help="faces per step; default: 64"
@@ -187,6 +195,9 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     inverse.add_argument("--subdivided", action="store_true", help="draw the refined mesh, at twice the time")
     inverse.add_argument(
         "--render-threads", type=_positive_int, default=1, metavar="N", help="batches made at the same time; default: 1"
+    )
+    inverse.add_argument(
+        "--loader-workers", type=_count, default=1, metavar="N", help="processes that read --corpus ahead; default: 1"
     )
     inverse.add_argument("--init", type=Path, metavar="WEIGHTS", help="weights to start from")
     inverse.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
@@ -269,6 +280,13 @@ def _positive_int(text: str) -> int:
     """Read a count; argparse prints the message."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    """Read a count that may be zero; argparse prints the message."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
     return int(text)
 
 

@@ -3,24 +3,20 @@
 
     step, rank ─► numbers of the samples ─read─► stored crops ─cut (jitter)─► CropBatch
 
-A batch is a function of the seed, the step and the rank alone: a resumed run sees the batches that an unbroken one
-would, whatever the number of loader processes, and the devices of a run share each epoch without overlap. Position p of
-the endless stream is sample permutation_e(p mod n) of epoch e = p div n; its jitter is drawn from (seed, e, sample).
+Which samples a step sees is said in `epochs.py`; the jitter of a sample is drawn from (seed, epoch, number).
 """
 
-import functools
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from facefactor.data.batch import CropBatch
 from facefactor.data.crops import JitterLimits, cut_crop, cut_landmarks, draw_crop, exact_crop
+from facefactor.data.epochs import EpochOrder, StepBatches
 from facefactor.data.photo_sample import PhotoSample, decode_photo_sample
 from facefactor.data.shards import PHOTOGRAPHS, Corpus
 from facefactor.errors import AssetMissing, IncompatibleCode
@@ -70,8 +66,8 @@ class PhotoCorpus:
 
 
 @dataclass(frozen=True)
-class PhotoBatches(Dataset[CropBatch]):
-    """The endless stream of training batches of one process: `batches[step]`.
+class PhotoBatches(StepBatches):
+    """The endless stream of training batches of one process.
 
     Args:
         corpus: where the samples are.
@@ -93,42 +89,16 @@ class PhotoBatches(Dataset[CropBatch]):
     world_size: int = 1
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.seed < 0 or not 0 <= self.rank < self.world_size:
-            raise ValueError(
-                "batch_size must be at least 1, seed at least 0 and rank below world_size, got "
-                f"{self.batch_size}, {self.seed}, {self.rank} of {self.world_size}"
-            )
+        _ = self.order  # refuses sizes that make no sense
+
+    @property
+    def order(self) -> EpochOrder:
+        """Which samples each step sees."""
+        return EpochOrder(len(self.corpus), self.batch_size, self.seed, self.rank, self.world_size)
 
     def __getitem__(self, step: int) -> CropBatch:
         """Make the batch of a step, 0 and up."""
-        first = (step * self.world_size + self.rank) * self.batch_size
-        positions = range(first, first + self.batch_size)
-        return self.corpus.read_jittered([self._draw(position) for position in positions], self.seed, self.limits)
-
-    def from_step(self, first: int, num_workers: int = 0) -> Iterator[CropBatch]:
-        """Yield the batches of step `first` and all after it.
-
-        Args:
-            first: step, 0 and up.
-            num_workers: processes that make batches ahead; 0 makes them when they are asked for.
-        """
-        context = "spawn" if num_workers else None
-        steps = range(first, sys.maxsize)
-        loader = DataLoader(
-            self, batch_size=None, sampler=steps, num_workers=num_workers, multiprocessing_context=context
-        )
-        return iter(loader)
-
-    def _draw(self, position: int) -> tuple[int, int]:
-        """Epoch and sample number at a position of the endless stream."""
-        epoch, place = divmod(position, len(self.corpus))
-        return epoch, int(_permutation(self.seed, epoch, len(self.corpus))[place])
-
-
-@functools.lru_cache(maxsize=2)
-def _permutation(seed: int, epoch: int, count: int) -> NDArray[np.intp]:
-    """The order of an epoch; a batch may reach into the next."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
+        return self.corpus.read_jittered(self.order.draws(step), self.seed, self.limits)
 
 
 def _cut_batch(samples: Sequence[PhotoSample], crops: Sequence[NDArray[np.float64]]) -> CropBatch:

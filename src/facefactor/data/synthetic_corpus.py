@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of synthetic faces out of a corpus that `facefactor synthesize` wrote: training without rendering (torch).
+"""Batches of synthetic faces out of corpora that `facefactor synthesize` wrote: training without rendering (torch).
 
 Reading a face takes about a tenth of the time that rendering it takes; the price is that a corpus ends.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
+from facefactor.data.epochs import EpochOrder, StepBatches
 from facefactor.data.shards import SYNTHETIC, Corpus
 from facefactor.data.synthetic import batch_of
 from facefactor.data.synthetic_face import SyntheticFace
@@ -16,30 +24,90 @@ from facefactor.errors import AssetMissing, IncompatibleCode
 
 
 class SyntheticCorpus:
-    """The synthetic faces of a corpus, by number, as the encoder sees them.
+    """The synthetic faces of one corpus or of several laid end to end, by number, as the encoder sees them.
 
     Args:
-        folder: of the corpus.
+        folders: of the corpora, at least one. One that is still being written is read as far as it is there now.
 
     Raises:
-        AssetMissing: there is no corpus, it is damaged, or it is empty.
-        IncompatibleCode: it is of another version, or holds photos.
+        AssetMissing: one of them is no corpus, is damaged, or is empty.
+        IncompatibleCode: one is of another version, or holds photos.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._corpus = Corpus(folder)
-        if self._corpus.record.kind != SYNTHETIC:
-            raise IncompatibleCode(f"{folder}: is a corpus of {self._corpus.record.kind}, expected {SYNTHETIC}")
-        if not len(self._corpus):
-            raise AssetMissing(f"{folder}: the corpus holds no faces")
+    def __init__(self, *folders: Path) -> None:
+        self._corpora = [_open(folder) for folder in folders]
 
     def __len__(self) -> int:
-        return len(self._corpus)
+        return sum(map(len, self._corpora))
 
     def __getitem__(self, index: int) -> SyntheticFace:
         """Read one face, 0 to len - 1, in the encoder's crop."""
-        return cut_encoder_crop(decode_synthetic_sample(self._corpus[index]))
+        for corpus in self._corpora:
+            if index < len(corpus):
+                return cut_encoder_crop(decode_synthetic_sample(corpus[index]))
+            index -= len(corpus)
+        raise IndexError(f"the corpora hold {len(self)} faces")
 
     def read(self, indices: Sequence[int]) -> CropBatch:
         """Read faces into a batch, with their exact codes."""
         return batch_of([self[index] for index in indices])
+
+    def digest(self) -> str:
+        """Name what the corpora hold, by their settings and shards: 16 hexadecimal digits."""
+        records = [replace(corpus.record, complete=True, progress={}) for corpus in self._corpora]
+        content = json.dumps([asdict(record) for record in records], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class SyntheticBatches(StepBatches):
+    """The endless stream of training batches of one process, each with the same number of faces of every source.
+
+    Args:
+        sources: corpora with the number of faces that a step and process takes of each, at least one.
+        seed: of the order, at least 0.
+        rank: this process among those of the run.
+        world_size: how many processes the run has.
+
+    Raises:
+        ValueError: a number is below one, or the rank is none of the run's.
+    """
+
+    sources: tuple[tuple[SyntheticCorpus, int], ...]
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        self._orders()  # refuses numbers that make no sense
+
+    def __getitem__(self, step: int) -> CropBatch:
+        """Read the batch of a step, 0 and up."""
+        draws = [order.draws(step) for order in self._orders()]
+        return _join([
+            corpus.read([index for _, index in drawn]) for (corpus, _), drawn in zip(self.sources, draws, strict=True)
+        ])  # fmt: skip
+
+    def _orders(self) -> list[EpochOrder]:
+        return [EpochOrder(len(corpus), size, self.seed, self.rank, self.world_size) for corpus, size in self.sources]
+
+
+def _open(folder: Path) -> Corpus:
+    corpus = Corpus(folder)
+    if corpus.record.kind != SYNTHETIC:
+        raise IncompatibleCode(f"{folder}: is a corpus of {corpus.record.kind}, expected {SYNTHETIC}")
+    if not len(corpus):
+        raise AssetMissing(f"{folder}: the corpus holds no faces")
+    return corpus
+
+
+def _join(batches: Sequence[CropBatch]) -> CropBatch:
+    """Lay batches with codes end to end."""
+    if len(batches) == 1:
+        return batches[0]
+
+    def join(name: str) -> Tensor:
+        return torch.cat([getattr(batch, name) for batch in batches])
+
+    packed = torch.cat([batch.code.pack() for batch in batches if batch.code is not None])
+    return CropBatch(join("crops_srgb"), join("landmarks_px"), join("visibility"), FaceCode.unpack(packed))

@@ -3,7 +3,8 @@
 
     synthetic faces (seed, number) ─► crop ─encoder─► code ─model-space loss─► exact code
 
-Faces are made while the network learns, each of them once. This is round 0 of the regime: no photo is seen but those
+Faces are made while the network learns, each of them once, or read out of a corpus that was written before. This is
+round 0 of the regime: no photo is seen but those
 given as backgrounds, so weights trained without any are free of every photo's licence. Breeding, which moves the faces
 towards real ones, starts from its weights.
 """
@@ -25,6 +26,7 @@ from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
+from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
 from facefactor.face.linear_points import dense_landmarks
@@ -61,8 +63,12 @@ class InverseSettings:
     """Draw the refined mesh: finer lips and brows, at twice the rendering time."""
     num_held_out: int = 256
     """Faces kept for validation."""
+    loader_workers: int = 0
+    """Processes that read a written corpus ahead; 0 reads each batch when it is its turn."""
 
     def __post_init__(self) -> None:
+        if self.loader_workers < 0:
+            raise ValueError(f"loader_workers must be at least 0, got {self.loader_workers}")
         for name in ("batch_size", "render_threads", "num_held_out"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -74,6 +80,7 @@ def train_inverse(
     settings: InverseSettings,
     loop: LoopSettings,
     *,
+    corpus: SyntheticCorpus | None = None,
     init: Path | None = None,
     devices: Devices | None = None,
     resume: bool = False,
@@ -81,10 +88,12 @@ def train_inverse(
     """Train an encoder on synthetic faces and return it with the averaged weights.
 
     Args:
-        faces: the source of faces; training takes them from number 0 up.
+        faces: the source of the faces kept for validation and, without a corpus, of those to learn from, which are
+            taken from number 0 up.
         folder: of the run.
         settings: of the regime.
         loop: of the loop.
+        corpus: written faces to learn from.
         init: weights to start from; random ones when left out.
         devices: see `loop.train`.
         resume: go on from the folder's last checkpoint.
@@ -102,12 +111,12 @@ def train_inverse(
     config = {"regime": "inverse", **dataclasses.asdict(settings), "synthetic": dataclasses.asdict(faces.settings)}
     return train(
         encoder,
-        lambda first: _batches(faces, settings, devices, first),
+        lambda first: _batches(corpus or faces, settings, devices, first, loop.seed),
         _Objective(faces.model, settings.loss),
         loop,
         folder,
         config={**config, "init": None if init is None else str(init)},
-        data_hash=_data_hash(faces),
+        data_hash=_data_hash(faces) if corpus is None else corpus.digest(),
         validate=HeldOutFaces(faces, settings.num_held_out) if devices.is_first else None,
         devices=devices,
         resume=resume,
@@ -175,11 +184,14 @@ class _Objective:
 
 
 def _batches(
-    faces: SyntheticFaces, settings: InverseSettings, devices: Devices, first_step: int
+    source: SyntheticFaces | SyntheticCorpus, settings: InverseSettings, devices: Devices, first_step: int, seed: int
 ) -> Iterable[CropBatch]:
     """This process' batches from a step on; a step's faces are numbered on from rank to rank."""
+    if isinstance(source, SyntheticCorpus):
+        batches = SyntheticBatches(((source, settings.batch_size),), seed, devices.rank, devices.count)
+        return batches.from_step(first_step, settings.loader_workers)
     first = (first_step * devices.count + devices.rank) * settings.batch_size
-    return faces.stream(settings.batch_size, first, settings.render_threads, stride=devices.count)
+    return source.stream(settings.batch_size, first, settings.render_threads, stride=devices.count)
 
 
 def _code_of(batch: CropBatch) -> FaceCode[Tensor]:
