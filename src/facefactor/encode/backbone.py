@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Crop to features: a small convolutional network for CPUs, after MobileNetV4's small convolutional model.
 
-Place in the flow: `encoder.py` puts the heads on it. The stages are those of MobileNetV4-Conv-S (Qin et al. 2024,
+Place in the flow: `encoder.py` puts the heads on it; `landmark_network.py` is made of the same blocks. The stages are those of MobileNetV4-Conv-S (Qin et al. 2024,
 arXiv:2404.10518, table 11): dense 3 × 3 convolutions while there are few channels, then universal inverted
 bottlenecks, x + project(depthwise(expand(depthwise(x)))), in which either depthwise convolution may be left out.
 
@@ -67,24 +67,24 @@ class Backbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _convolution(3, STEM_CHANNELS, kernel=3, stride=2)
+        self.stem = convolution(3, STEM_CHANNELS, kernel=3, stride=2)
         self.fused = nn.Sequential()
         channels = STEM_CHANNELS
         for stage in FUSED_STAGES:
-            self.fused.append(_convolution(channels, stage.middle, kernel=3, stride=2))
-            self.fused.append(_convolution(stage.middle, stage.channels, kernel=1))
+            self.fused.append(convolution(channels, stage.middle, kernel=3, stride=2))
+            self.fused.append(convolution(stage.middle, stage.channels, kernel=1))
             channels = stage.channels
         self.bottlenecks = nn.Sequential()
         for bottleneck in BOTTLENECK_STAGES:
             self.bottlenecks.append(InvertedBottleneck(channels, bottleneck))
             channels = bottleneck.channels
-        self.widen = _convolution(channels, WIDEST_CHANNELS, kernel=1)
+        self.widen = convolution(channels, WIDEST_CHANNELS, kernel=1)
         places = ENCODER_CROP_PX // STRIDE
         self.place_weights = nn.Parameter(torch.full((WIDEST_CHANNELS, places, places), 1 / places**2))
         self.features = nn.Sequential(
             nn.Linear(WIDEST_CHANNELS, NUM_FEATURES, bias=False), nn.BatchNorm1d(NUM_FEATURES), nn.ReLU()
         )
-        _initialise(self)
+        initialise(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch features"]:
@@ -109,11 +109,11 @@ class InvertedBottleneck(nn.Module):
         first_stride = 1 if stage.middle_kernel else stage.stride
         layers: list[nn.Module] = []
         if stage.first_kernel:
-            layers.append(_convolution(channels, channels, stage.first_kernel, first_stride, channels, active=False))
-        layers.append(_convolution(channels, wide, kernel=1))
+            layers.append(convolution(channels, channels, stage.first_kernel, first_stride, channels, active=False))
+        layers.append(convolution(channels, wide, kernel=1))
         if stage.middle_kernel:
-            layers.append(_convolution(wide, wide, stage.middle_kernel, stage.stride, groups=wide))
-        layers.append(_convolution(wide, stage.channels, kernel=1, active=False))
+            layers.append(convolution(wide, wide, stage.middle_kernel, stage.stride, groups=wide))
+        layers.append(convolution(wide, stage.channels, kernel=1, active=False))
         self.layers = nn.Sequential(*layers)
         self.is_residual = stage.stride == 1 and channels == stage.channels
 
@@ -122,7 +122,7 @@ class InvertedBottleneck(nn.Module):
         return maps + self.layers(maps) if self.is_residual else self.layers(maps)
 
 
-def _convolution(
+def convolution(
     channels: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1, active: bool = True
 ) -> nn.Sequential:
     """Convolution and batch normalisation, then a ReLU if active."""
@@ -131,7 +131,7 @@ def _convolution(
     return nn.Sequential(*layers, nn.ReLU()) if active else nn.Sequential(*layers)
 
 
-def _initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module) -> None:
     """Kaiming's normal weights for what is seen through a ReLU (He et al. 2015), by each output's inputs."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
