@@ -168,7 +168,8 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         parents=[verbosity],
         help="learn from rendered faces (InverseFaceNet, round 0)",
         description="Faces are rendered while the network learns, or read from corpora. RUN gets weights.safetensors, "
-        "log.jsonl, run.json and checkpoints. On several devices: torchrun --nproc-per-node N -m facefactor.apps.cli train inverse ….",
+        "log.jsonl, run.json and checkpoints. On several devices: torchrun --nproc-per-node N -m facefactor.apps.cli "
+        "train inverse ….",
     )
     inverse.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run; made if needed")
     inverse.add_argument(
