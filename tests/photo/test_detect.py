@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut, brick
 
+from facefactor.photo import detect
 from facefactor.photo.detect import TILE_OVERLAP_PX, TILE_PX, FaceBox, SlimeFaceDetector, _tile_starts, keep_distinct
 from facefactor.photo.read import photo_from_array
 
@@ -58,6 +59,32 @@ def test_small_faces_beside_a_large_one_are_found_when_wanted() -> None:
     boxes = SlimeFaceDetector().detect(photo_from_array(canvas, "two"), search_small=True)
     assert len(boxes) == 2
     assert boxes[0].area_px2 > 10 * boxes[1].area_px2
+
+
+def looks_at(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, search_small: bool = False) -> int:
+    """How often the network looks at a picture."""
+    look, looks = detect._detect_once, []
+    monkeypatch.setattr(detect, "_detect_once", lambda srgb: looks.append(srgb) or look(srgb))
+    assert SlimeFaceDetector().detect(photo_from_array(picture, "face"), search_small)
+    return len(looks)
+
+
+def test_one_look_is_enough_for_a_plain_upright_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looks_at(astronaut(), monkeypatch) == 1
+
+
+@pytest.mark.parametrize(
+    ("picture", "search_small"),
+    [
+        (astronaut()[::-1, ::-1], False),  # on its head
+        (paste(resized(astronaut(), 150), 2400, 1800, (1700, 1300)), False),  # a larger face may have been missed
+        (astronaut(), True),
+    ],
+)
+def test_more_looks_are_taken_where_one_may_miss_the_face(
+    picture: np.ndarray, search_small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert looks_at(picture, monkeypatch, search_small) >= 5
 
 
 def test_a_face_that_fills_the_photo_is_found() -> None:
