@@ -12,12 +12,13 @@ import functools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from facefactor.data.batch import CropBatch
+BatchT = TypeVar("BatchT")
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ class EpochOrder:
         return epoch, int(_permutation(self.seed, epoch, self.count)[place])
 
 
-class StepBatches(Dataset[CropBatch]):
+class StepBatches(Dataset[BatchT]):
     """The endless stream of training batches of one process: `batches[step]`, always the same for the same step."""
 
-    def __getitem__(self, step: int) -> CropBatch:
+    def __getitem__(self, step: int) -> BatchT:
         """Make the batch of a step, 0 and up."""
         raise NotImplementedError
 
-    def from_step(self, first: int, num_workers: int = 0) -> Iterator[CropBatch]:
+    def from_step(self, first: int, num_workers: int = 0) -> Iterator[BatchT]:
         """Yield the batches of step `first` and all after it.
 
         Args:
