@@ -112,3 +112,20 @@ def test_convention_points_are_rotated_and_then_moved():
     moved = move_to_camera(points, matrix, translation)
     torch.testing.assert_close(moved[1, 3], matrix[1] @ points[1, 3] + translation[1])
     assert gradcheck(move_to_camera, [part.requires_grad_() for part in (points, matrix, translation)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_give_what_tensors_give(dtype):
+    """The formulas are one; this holds numpy's functions to torch's, in the same precision."""
+    vectors = random_axis_angles(1.3).numpy().astype(dtype)
+    euler_deg = (40.0 * random_axis_angles(1.0, seed=1).numpy()).astype(dtype)
+    for function, argument in (
+        (matrix_from_axis_angle, vectors),
+        (axis_angle_from_matrix, matrix_from_axis_angle(vectors)),
+        (matrix_from_euler_deg, euler_deg),
+        (euler_deg_from_matrix, matrix_from_euler_deg(euler_deg)),
+    ):
+        answer = function(argument)
+        assert isinstance(answer, np.ndarray)
+        assert answer.dtype == dtype
+        np.testing.assert_allclose(answer, function(torch.from_numpy(argument)).numpy(), rtol=1e-5, atol=1e-5)
