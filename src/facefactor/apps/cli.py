@@ -171,7 +171,7 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "log.jsonl, run.json and checkpoints. On several devices: torchrun --nproc-per-node N -m facefactor.apps.cli "
         "train inverse ….",
     )
-    inverse.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run; made if needed")
+    _add_run_options(inverse)
     inverse.add_argument(
         "--corpus",
         action="append",
@@ -180,12 +180,6 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         metavar="CORPUS",
         help="learn from a corpus that `synthesize` wrote; may repeat",
     )
-    inverse.add_argument("--steps", type=_positive_int, default=20_000, metavar="N", help="default: 20000")
-    inverse.add_argument(
-        "--batch-size", type=_positive_int, default=64, metavar="N", help="faces per step; default: 64"
-    )
-    inverse.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="at its peak; default: 0.001")
-    inverse.add_argument("--seed", type=int, default=0, metavar="N", help="of the faces and the network; default: 0")
     inverse.add_argument(
         "--loss",
         choices=["model-space", "parameters"],
@@ -200,9 +194,42 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     inverse.add_argument(
         "--loader-workers", type=_count, default=1, metavar="N", help="processes that read --corpus ahead; default: 1"
     )
-    inverse.add_argument("--init", type=Path, metavar="WEIGHTS", help="weights to start from")
-    inverse.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     inverse.set_defaults(handler="facefactor.apps.train:run_inverse")
+
+    landmarks = regimes.add_parser(
+        "landmarks",
+        parents=[verbosity],
+        help="learn to find the landmarks that all engines start from",
+        description="Learn from rendered faces, whose points are exact, and from the points that a teacher found on "
+        "photos. RUN gets the same files as with `train inverse`; `export-weights RUN` makes landmarks.onnx of it.",
+    )
+    _add_run_options(landmarks)
+    landmarks.add_argument(
+        "--faces", action="append", required=True, type=Path, metavar="CORPUS", help="of `synthesize`; may repeat"
+    )
+    landmarks.add_argument(
+        "--photos",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="CORPUS",
+        help="of `prepare`; may repeat (default: rendered faces only)",
+    )
+    landmarks.add_argument(
+        "--loader-workers", type=_count, default=1, metavar="N", help="processes that read ahead; default: 1"
+    )
+    landmarks.set_defaults(handler="facefactor.apps.train:run_landmarks")
+
+
+def _add_run_options(regime: argparse.ArgumentParser) -> None:
+    """Add the options that all regimes share."""
+    regime.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder of the run; made if needed")
+    regime.add_argument("--steps", type=_positive_int, default=20_000, metavar="N", help="default: 20000")
+    regime.add_argument("--batch-size", type=_positive_int, default=64, metavar="N", help="faces per step; default: 64")
+    regime.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="at its peak; default: 0.001")
+    regime.add_argument("--seed", type=int, default=0, metavar="N", help="of the faces and the network; default: 0")
+    regime.add_argument("--init", type=Path, metavar="WEIGHTS", help="weights to start from")
+    regime.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
 
 
 def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Crop to features: a small convolutional network for CPUs, after MobileNetV4's small convolutional model.
 
-Place in the flow: `encoder.py` puts the heads on it; `landmark_network.py` is made of the same blocks. The stages are those of MobileNetV4-Conv-S (Qin et al. 2024,
-arXiv:2404.10518, table 11): dense 3 × 3 convolutions while there are few channels, then universal inverted
-bottlenecks, x + project(depthwise(expand(depthwise(x)))), in which either depthwise convolution may be left out.
+Place in the flow: `encoder.py` puts the heads on it, and `landmark_network.py` is made of the same blocks. The stages
+are those of MobileNetV4-Conv-S (Qin et al. 2024, arXiv:2404.10518, table 11): dense 3 × 3 convolutions while there are
+few channels, then universal inverted bottlenecks, x + project(depthwise(expand(depthwise(x)))), in which either
+depthwise convolution may be left out.
 
     128 px ─stem─► 64² × 32 ─fused─► 32² × 32 ─fused─► 16² × 64 ─6 bottlenecks─► 8² × 96 ─6 bottlenecks─► 4² × 128
            ─1 × 1─► 4² × 960 ─weigh places─► 960 ─linear─► 1280

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the landmark network: on renders, whose points are exact, and on photos, by a teacher's points.
+
+    corpora of renders and photos ─looks, misses─► crop ─network─► points, visibility, face ─loss─► what is known
+
+The loss of a face is the mean distance of its points in per cent of the crop's side, weighted by what each point marks
+(lids, lips and irises count more, so that closed eyes close) and by the trust in it. Distances are not squared, since
+the teacher errs now and then. Visibility is learnt where it is known, on renders alone; whether there is a face, on all
+crops.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from facefactor.data.crops import mean_landmarks_mm
+from facefactor.data.landmark_batches import LandmarkBatch, LandmarkBatches, Source, StoredFaces
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.encode.landmark_network import LandmarkAnswer, LandmarkNetwork
+from facefactor.losses.landmark import landmark_weights
+from facefactor.photo.crop import FOCAL_PER_CROP_SIZE, NOMINAL_DISTANCE_MM
+from facefactor.photo.landmarks import IBUG_51_FROM_478
+from facefactor.train.checkpoint import load_weights
+from facefactor.train.devices import Devices
+from facefactor.train.loop import LoopSettings, train
+
+REGIME = "landmarks"
+SEEN_WEIGHT, FACE_WEIGHT = 0.3, 0.3
+"""Of the logarithmic losses beside the distance in per cent."""
+SOFT_PX = 0.2
+"""Below this a distance is about quadratic."""
+
+
+@dataclass(frozen=True)
+class LandmarkSettings:
+    """What is particular to the regime; the loop's own settings are in `LoopSettings`."""
+
+    batch_size: int = 64
+    """Crops per optimiser step and process."""
+    photo_share: float = 0.55
+    """Of the crops, where there are photos to learn from."""
+    miss_share: float = 0.12
+    """Of the crops, that show no face."""
+    num_held_out: int = 256
+    """Faces of the photos, and of the renders, that are kept for validation."""
+    loader_workers: int = 0
+    """Processes that read ahead; 0 reads each batch when it is its turn."""
+
+    def __post_init__(self) -> None:
+        if min(self.batch_size, self.num_held_out) < 1 or self.loader_workers < 0:
+            sizes = f"{self.batch_size}, {self.num_held_out} and {self.loader_workers}"
+            raise ValueError(f"batch_size and num_held_out must be at least 1, loader_workers at least 0, got {sizes}")
+        if min(self.photo_share, self.miss_share) < 0 or self.photo_share + self.miss_share >= 1:
+            raise ValueError(
+                f"photo_share and miss_share must be at least 0 and leave something for the renders, got "
+                f"{self.photo_share} and {self.miss_share}"
+            )
+
+
+def train_landmarks(
+    renders: StoredFaces,
+    photos: StoredFaces | None,
+    folder: Path,
+    settings: LandmarkSettings,
+    loop: LoopSettings,
+    *,
+    init: Path | None = None,
+    devices: Devices | None = None,
+    resume: bool = False,
+) -> nn.Module:
+    """Train a landmark network and return it with the averaged weights.
+
+    Args:
+        renders: faces with exact points.
+        photos: faces with a teacher's points; None to learn from renders alone.
+        folder: of the run.
+        settings: of the regime.
+        loop: of the loop.
+        init: weights to start from; random ones when left out.
+        devices: see `loop.train`.
+        resume: go on from the folder's last checkpoint.
+
+    Raises:
+        AssetMissing: the weights to start from are not there.
+        IncompatibleCode: they are of another architecture.
+        FaceError, OutputUnwritable, FloatingPointError: see `loop.train`.
+    """
+    devices = devices or Devices()
+    torch.manual_seed(loop.seed)
+    network = LandmarkNetwork()
+    network.start_at(mean_points_px())
+    if init is not None:
+        load_weights(network, init)
+    batches = landmark_batches(renders, photos, settings, loop.seed, devices)
+    return train(
+        network,
+        lambda first: batches.from_step(first, settings.loader_workers),
+        objective,
+        loop,
+        folder,
+        config={"regime": REGIME, **dataclasses.asdict(settings), "init": None if init is None else str(init)},
+        data_hash=_data_hash(renders, photos),
+        validate=HeldOutLandmarks(renders, photos, settings.num_held_out) if devices.is_first else None,
+        devices=devices,
+        resume=resume,
+    )
+
+
+def objective(network: nn.Module, batch: LandmarkBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """The regime's loss, with its parts beside it."""
+    batch = batch.to(next(network.parameters()).device)
+    answer: LandmarkAnswer = network(batch.crops_srgb)
+    points = points_loss(answer.points_px, batch)
+    seen = binary_cross_entropy_with_logits(answer.visibility_logits, batch.is_seen, reduction="none").mean(dim=1)
+    seen = (seen * batch.is_render).sum() / batch.is_render.sum().clamp_min(1)
+    face = binary_cross_entropy_with_logits(answer.face_logits, batch.is_face.float())
+    loss = points + SEEN_WEIGHT * seen + FACE_WEIGHT * face
+    return loss, {"points_percent": points, "seen_loss": seen, "face_loss": face}
+
+
+def points_loss(points_px: Float[Tensor, "batch 478 2"], batch: LandmarkBatch) -> Float[Tensor, ""]:
+    """Mean over the faces of the weighted mean distance, per cent of the crop's side."""
+    distance_px = ((points_px - batch.points_px).square().sum(dim=-1) + SOFT_PX**2).sqrt() - SOFT_PX
+    weights = landmark_weights().to(points_px.device) * batch.trust
+    of_faces = (weights * distance_px).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)
+    return 100 / ENCODER_CROP_PX * (of_faces * batch.is_face).sum() / batch.is_face.sum().clamp_min(1)
+
+
+def landmark_batches(
+    renders: StoredFaces, photos: StoredFaces | None, settings: LandmarkSettings, seed: int, devices: Devices
+) -> LandmarkBatches:
+    """The batches of a run, without the faces that are held out."""
+    misses = round(settings.miss_share * settings.batch_size)
+    of_photos = round(settings.photo_share * settings.batch_size) if photos is not None else 0
+    counts = ((renders, settings.batch_size - misses - of_photos), (photos, of_photos))
+    sources = tuple(
+        Source(faces, split(len(faces), settings.num_held_out)[0], count) for faces, count in counts if faces and count
+    )
+    return LandmarkBatches(sources, misses, seed, devices.rank, devices.count)
+
+
+def split(count: int, num_held_out: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers of the faces to learn from and of those to hold out: evenly spread, at most a quarter of all."""
+    kept = min(num_held_out, max(1, count // 4))
+    held_out = np.unique(np.linspace(0, count - 1, kept).round().astype(int))
+    learnt = np.setdiff1d(np.arange(count), held_out)
+    return tuple(learnt.tolist()), tuple(held_out.tolist())
+
+
+class HeldOutLandmarks:
+    """Measures a network on faces that no training sees.
+
+    Args:
+        renders: as in `train_landmarks`.
+        photos: as there.
+        count: faces of each at most.
+    """
+
+    def __init__(self, renders: StoredFaces, photos: StoredFaces | None, count: int) -> None:
+        sources = {"photo": photos, "render": renders}
+        self._batches = {
+            name: faces.read_exact(split(len(faces), count)[1]) for name, faces in sources.items() if faces is not None
+        }
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> Mapping[str, float]:
+        """Error of the 51 inner points, medians in per cent of √area of all points' box; wrong visibilities."""
+        numbers, device = {}, next(network.parameters()).device
+        for name, batch in self._batches.items():
+            answer: LandmarkAnswer = network(batch.crops_srgb.to(device))
+            numbers[f"{name}_percent"] = float(inner_error_percent(answer.points_px.cpu(), batch).median())
+            if name == "render":
+                wrong = (answer.visibility_logits.cpu() > 0) != (batch.is_seen > 0.5)
+                numbers["wrongly_seen_percent"] = 100 * float(wrong.float().mean())
+        return numbers
+
+
+def inner_error_percent(points_px: Float[Tensor, "batch 478 2"], batch: LandmarkBatch) -> Float[Tensor, " batch"]:
+    """Mean distance of the 51 inner points over √area of the box of all points, of each face."""
+    inner = list(IBUG_51_FROM_478)
+    error_px = (points_px[:, inner] - batch.points_px[:, inner]).norm(dim=-1).mean(dim=-1)
+    box_px = (batch.points_px.amax(dim=1) - batch.points_px.amin(dim=1)).prod(dim=-1).sqrt()
+    return 100 * error_px / box_px
+
+
+def mean_points_px() -> Float[Tensor, "478 2"]:
+    """Where the mean face's landmarks lie in the crop, about: seen from the front, their box in the middle."""
+    pixels_per_mm = FOCAL_PER_CROP_SIZE * ENCODER_CROP_PX / NOMINAL_DISTANCE_MM
+    flat_px = torch.from_numpy(mean_landmarks_mm()[:, :2] * (pixels_per_mm, -pixels_per_mm)).float()
+    return flat_px - (flat_px.amin(dim=0) + flat_px.amax(dim=0)) / 2 + ENCODER_CROP_PX / 2
+
+
+def _data_hash(renders: StoredFaces, photos: StoredFaces | None) -> str:
+    """First 16 digits of the SHA-256 of what the corpora say of themselves."""
+    records = renders.records() + (photos.records() if photos is not None else [])
+    return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()[:16]
