@@ -10,7 +10,7 @@ from facefactor.encode.encoder import Encoder
 from facefactor.errors import MissingExtra
 from facefactor.face.model import FaceModel
 from facefactor.infer import export
-from facefactor.infer.export import IR_VERSION, OPSET, export_decoder, fold_encoder
+from facefactor.infer.export import IR_VERSION, OPSET, export_decoder, fold
 from facefactor.infer.predictor import Predictor
 
 
@@ -20,20 +20,20 @@ def packed_by_torch(encoder: Encoder, crops_srgb: np.ndarray) -> np.ndarray:
 
 
 def test_the_graph_answers_as_the_folded_network(predictor: Predictor, encoder: Encoder, crops_srgb: np.ndarray):
-    expected = packed_by_torch(fold_encoder(encoder), crops_srgb)
+    expected = packed_by_torch(fold(encoder), crops_srgb)
     assert np.ptp(expected, axis=0).mean() > 0.01  # answers differ from crop to crop
     # Depth is about 1000 mm, of which float32 resolves 6e-5 mm.
     np.testing.assert_allclose(predictor.encode(crops_srgb).pack(), expected, atol=1e-4, rtol=1e-6)
 
 
 def test_folding_changes_answers_by_the_rounding_of_kernels_alone(encoder: Encoder, crops_srgb: np.ndarray):
-    difference = packed_by_torch(fold_encoder(encoder), crops_srgb) - packed_by_torch(encoder, crops_srgb)
+    difference = packed_by_torch(fold(encoder), crops_srgb) - packed_by_torch(encoder, crops_srgb)
     assert 0 < np.abs(difference).max() < 0.005 * np.abs(packed_by_torch(encoder, crops_srgb)[:, 212:218]).max()
 
 
 def test_folding_leaves_the_encoder_alone(encoder: Encoder):
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    fold_encoder(encoder)
+    fold(encoder)
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
 
 

@@ -279,7 +279,7 @@ def _add_export_weights(commands: Commands, verbosity: argparse.ArgumentParser) 
         "export-weights",
         parents=[verbosity],
         help="make a training run's weights ready for use",
-        description="Write DIR/encoder.onnx and DIR/decoder.onnx, which need no torch.",
+        description="Write DIR/encoder.onnx and DIR/decoder.onnx, or DIR/landmarks.onnx, which need no torch.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")

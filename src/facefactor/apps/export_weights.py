@@ -1,23 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `facefactor export-weights RUN`: a training run's encoder as the graphs of the fast path."""
+"""The command `facefactor export-weights RUN`: a training run's network as the graphs that run without torch."""
 
 import argparse
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 
 from facefactor.encode.encoder import Encoder
+from facefactor.encode.landmark_network import LandmarkNetwork
 from facefactor.face.model import load_face_model
-from facefactor.infer.export import export_graphs
+from facefactor.infer.export import export_graphs, export_landmark_network
 from facefactor.infer.predictor import DECODER_FILE, ENCODER_FILE
+from facefactor.photo.network_landmarks import SHIPPED_NETWORK
 from facefactor.train.checkpoint import load_weights
+from facefactor.train.landmarks import REGIME as LANDMARK_REGIME
+from facefactor.train.run_record import read_regime
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the graphs, and name them."""
-    path = options.run / ("best.safetensors" if options.best else "weights.safetensors")
-    encoder = Encoder()
-    facts = load_weights(encoder, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    export_graphs(encoder, load_face_model(), options.out, {**facts, "weights_hash": digest})
-    for name in (ENCODER_FILE, DECODER_FILE):
-        print(options.out / name)
+    weights = options.run / ("best.safetensors" if options.best else "weights.safetensors")
+    export = _export_landmarks if read_regime(options.run) == LANDMARK_REGIME else _export_encoder
+    for path in export(weights, options.out):
+        print(path)
     return 0
+
+
+def _export_encoder(weights: Path, out: Path) -> Sequence[Path]:
+    encoder = Encoder()
+    facts = load_weights(encoder, weights)
+    export_graphs(encoder, load_face_model(), out, {**facts, "weights_hash": _digest(weights)})
+    return out / ENCODER_FILE, out / DECODER_FILE
+
+
+def _export_landmarks(weights: Path, out: Path) -> Sequence[Path]:
+    network, path = LandmarkNetwork(), out / SHIPPED_NETWORK.name
+    facts = load_weights(network, weights)
+    export_landmark_network(network, path, {**facts, "weights_hash": _digest(weights)})
+    return (path,)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the encoder and the face model as ONNX graphs, which `predictor.py` runs.
+"""Write networks and the face model as ONNX graphs, which run without torch.
 
-    encoder.onnx   crops (batch, 3, 128, 128), sRGB in [0, 1]  →  code (batch, 245), packed
-    decoder.onnx   code  →  vertices_mm, albedo_linear (batch, V, 3); landmarks68_px, landmarks478_px
+`predictor.py` runs the encoder and the decoder, `photo/network_landmarks.py` the landmark network.
+
+    encoder.onnx     crops (batch, 3, 128, 128), sRGB in [0, 1]  →  code (batch, 245), packed
+    decoder.onnx     code   →  vertices_mm, albedo_linear (batch, V, 3); landmarks68_px, landmarks478_px
+    landmarks.onnx   crops  →  points_px (batch, 478, 2); visibility (batch, 478), face (batch), in [0, 1]
 
 Normalisations are folded into the convolutions before them. Numbers that float16 holds exactly are stored in it and
 widened when a graph is loaded, so arithmetic stays in float32: that is every basis of the face model, which its file
-stores as float16 as well, and the encoder's kernels, which `fold_encoder` rounds.
+stores as float16 as well, and the networks' kernels, which `fold` rounds.
 """
 
 import contextlib
@@ -15,7 +18,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,16 +29,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from facefactor.code.face_code import PACKED_SIZE
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
+from facefactor.encode.landmark_network import LandmarkNetwork
 from facefactor.errors import require
 from facefactor.export.atomic import write_bytes
 from facefactor.face.model import FaceModel
 from facefactor.infer.decoder import OUTPUTS, Decoder
 from facefactor.infer.predictor import DECODER_FILE, DECODER_FORMAT, ENCODER_FILE, ENCODER_FORMAT
+from facefactor.photo.network_landmarks import LANDMARK_FORMAT, LANDMARK_OUTPUTS
 
 OPSET, IR_VERSION = 20, 10
 """Versions of ONNX that onnxruntime 1.20 reads."""
 LEAST_HALVED = 256
 """Smaller arrays are left alone."""
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 def export_graphs(encoder: Encoder, model: FaceModel, folder: Path, facts: Mapping[str, str]) -> None:
@@ -57,7 +64,7 @@ def export_graphs(encoder: Encoder, model: FaceModel, folder: Path, facts: Mappi
 
 def export_encoder(encoder: Encoder, path: Path, facts: Mapping[str, str]) -> None:
     """Write the encoder's graph; see `export_graphs`."""
-    network = _Packed(fold_encoder(encoder))
+    network = _Packed(fold(encoder))
     example = torch.zeros(3, 3, ENCODER_CROP_PX, ENCODER_CROP_PX)
     _write_graph(network, example, "crops", ("code",), path, {**facts, "format": ENCODER_FORMAT})
 
@@ -68,13 +75,30 @@ def export_decoder(model: FaceModel, path: Path) -> None:
     _write_graph(Decoder(model), torch.zeros(3, PACKED_SIZE), "code", OUTPUTS, path, facts)
 
 
-def fold_encoder(encoder: Encoder) -> Encoder:
-    """Copy the encoder as it is exported: normalisations folded into kernels, kernels rounded to float16.
+def export_landmark_network(network: LandmarkNetwork, path: Path, facts: Mapping[str, str]) -> None:
+    """Write the landmark network's graph; see the module's table.
+
+    Args:
+        network: trained.
+        path: of the file; folders are made if needed.
+        facts: kept in the file, such as what trained it.
+
+    Raises:
+        MissingExtra: onnx or onnxscript is not installed.
+        OutputUnwritable: the file cannot be written.
+    """
+    example = torch.zeros(3, 3, ENCODER_CROP_PX, ENCODER_CROP_PX)
+    answers = _Probabilities(fold(network))
+    _write_graph(answers, example, "crops", LANDMARK_OUTPUTS, path, {**facts, "format": LANDMARK_FORMAT})
+
+
+def fold(network: NetworkT) -> NetworkT:
+    """Copy a network as it is exported: normalisations folded into kernels, kernels rounded to float16.
 
     Returns:
-        A float32 network for evaluation only; its answers differ from the encoder's by the rounding.
+        A float32 network for evaluation only; its answers differ from the network's by the rounding.
     """
-    folded = copy.deepcopy(encoder).eval()
+    folded = copy.deepcopy(network).eval()
     for module in folded.modules():
         if isinstance(module, nn.Sequential):
             _fold_normalisation(module)
@@ -94,6 +118,18 @@ class _Packed(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         return self.encoder.encode_packed(crops)
+
+
+class _Probabilities(nn.Module):
+    """The landmark network with probabilities in place of their log odds."""
+
+    def __init__(self, network: LandmarkNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        answer = self.network(crops)
+        return answer.points_px, answer.visibility_logits.sigmoid(), answer.face_logits.sigmoid()
 
 
 def _fold_normalisation(layers: nn.Sequential) -> None:

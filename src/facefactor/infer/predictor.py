@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
 
 from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
-from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.errors import IncompatibleCode
+from facefactor.graph_file import graph_facts, open_graph
 
 ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
 ENCODER_FORMAT, DECODER_FORMAT = "facefactor.encoder/1", "facefactor.decoder/1"
@@ -48,9 +48,9 @@ class Predictor:
     """
 
     def __init__(self, folder: Path, num_threads: int | None = None) -> None:
-        self._encoder = _open_graph(folder / ENCODER_FILE, ENCODER_FORMAT, num_threads)
-        self._decoder = _open_graph(folder / DECODER_FILE, DECODER_FORMAT, num_threads)
-        self.encoder_facts, self.decoder_facts = _facts(self._encoder), _facts(self._decoder)
+        self._encoder = open_graph(folder / ENCODER_FILE, ENCODER_FORMAT, num_threads)
+        self._decoder = open_graph(folder / DECODER_FILE, DECODER_FORMAT, num_threads)
+        self.encoder_facts, self.decoder_facts = graph_facts(self._encoder), graph_facts(self._decoder)
         """What the files say about themselves, such as the face model's hash and the arithmetic of one face."""
         if self.encoder_facts["model_hash"] != self.decoder_facts["model_hash"]:
             hashes = f"{self.encoder_facts['model_hash']} and {self.decoder_facts['model_hash']}"
@@ -94,25 +94,3 @@ class Predictor:
             planes /= 255.0
         (packed,) = self._encoder.run(None, {"crops": planes})
         return packed
-
-
-def _open_graph(path: Path, wanted_format: str, num_threads: int | None) -> onnxruntime.InferenceSession:
-    if not path.is_file():
-        raise AssetMissing(f"{path}: no such file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads or 0
-    # Threads that spin after a call would take the cores from the other graph's threads.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors; what goes wrong is raised all the same
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise IncompatibleCode(f"{path}: not an ONNX graph that onnxruntime reads: {error}") from None
-    found = _facts(session).get("format", "no graph of facefactor")
-    if found != wanted_format:
-        raise IncompatibleCode(f"{path}: is {found}, this version reads {wanted_format}")
-    return session
-
-
-def _facts(session: onnxruntime.InferenceSession) -> dict[str, str]:
-    return session.get_modelmeta().custom_metadata_map

@@ -57,6 +57,12 @@ def require_same_run(folder: Path, config: Mapping[str, Any], data_hash: str) ->
         raise FaceError(f"{folder}: a run is resumed with the settings it was started with: {changes}")
 
 
+def read_regime(folder: Path) -> str | None:
+    """What kind of training a run is; None where the folder holds no record of a run."""
+    path = folder / "run.json"
+    return json.loads(path.read_text(encoding="utf-8"))["config"].get("regime") if path.is_file() else None
+
+
 def git_commit(folder: Path) -> str | None:
     """The commit of a checkout, with "+changes" where files differ from it; None where there is no git or checkout."""
     commit = _git(folder, "rev-parse", "HEAD")
