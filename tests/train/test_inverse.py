@@ -15,6 +15,7 @@ from facefactor.data.synthetic_corpus import SyntheticCorpus
 from facefactor.data.synthetic_sample import encode_synthetic_sample
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import FaceError
+from facefactor.evaluate.landmark_error import CropLandmarks
 from facefactor.photo.landmarks import IBUG_51_FROM_478
 from facefactor.train import inverse
 from facefactor.train.checkpoint import load_weights
@@ -76,7 +77,7 @@ def test_the_landmark_error_is_that_of_the_inner_points_over_the_box(faces):
     held_out = HeldOutFaces(faces, 16)
     measured = held_out(Encoder().eval())["landmark_percent"]
     with torch.no_grad():
-        mean_face = held_out.project_landmarks(Encoder().eval()(batch.crops_srgb))
+        mean_face = CropLandmarks(faces.model).project(Encoder().eval()(batch.crops_srgb))
     expected = []
     for guess, truth in zip(mean_face, batch.landmarks_px, strict=True):
         width, height = (truth.max(dim=0).values - truth.min(dim=0).values).tolist()
@@ -111,9 +112,9 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(faces, corpus, tmp_path, 
 
         return wrapped
 
-    original = inverse._Objective
+    original = inverse.InverseObjective
     with monkeypatch.context() as patch:
-        patch.setattr(inverse, "_Objective", lambda *arguments: stop_at_the_last_step(original(*arguments)))
+        patch.setattr(inverse, "InverseObjective", lambda *arguments: stop_at_the_last_step(original(*arguments)))
         with pytest.raises(Stop):
             train_inverse(faces, interrupted, SETTINGS, short_loop(4), **given)
     resumed = train_inverse(faces, interrupted, SETTINGS, short_loop(4), resume=True, **given)
@@ -159,7 +160,7 @@ def test_processes_share_each_step_without_overlap(faces):
 def test_both_losses_are_the_least_at_the_truth(faces):
     batch = faces.make_batch(0, 4)
     for loss in ("model-space", "parameters"):
-        objective = inverse._Objective(faces.model, loss)
+        objective = inverse.InverseObjective(faces.model, loss)
         exact, _ = objective(MarkingEncoder(batch), batch, 0)
         assert float(exact) == 0.0
         mean_face, numbers = objective(Encoder().eval(), batch, 0)
@@ -180,4 +181,4 @@ def test_photos_are_refused_for_want_of_a_code(faces):
     batch = faces.make_batch(0, 2)
     photos = CropBatch(batch.crops_srgb, batch.landmarks_px, batch.visibility)
     with pytest.raises(ValueError, match="codes are known"):
-        inverse._Objective(faces.model, "model-space")(Encoder().eval(), photos, 0)
+        inverse.InverseObjective(faces.model, "model-space")(Encoder().eval(), photos, 0)

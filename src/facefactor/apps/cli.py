@@ -194,6 +194,7 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     inverse.add_argument(
         "--loader-workers", type=_count, default=1, metavar="N", help="processes that read --corpus ahead; default: 1"
     )
+    _add_breeding_options(inverse)
     inverse.set_defaults(handler="facefactor.apps.train:run_inverse")
 
     landmarks = regimes.add_parser(
@@ -219,6 +220,31 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "--loader-workers", type=_count, default=1, metavar="N", help="processes that read ahead; default: 1"
     )
     landmarks.set_defaults(handler="facefactor.apps.train:run_landmarks")
+
+
+def _add_breeding_options(inverse: argparse.ArgumentParser) -> None:
+    group = inverse.add_argument_group(
+        "breeding",
+        "From round 0, which --init gives or which is trained first: explain the photos, change the codes a little, "
+        "draw them over the photos, fine-tune, and again until every tenth photo, kept for this, gets no better.",
+    )
+    group.add_argument("--breed", type=_positive_int, metavar="ROUNDS", help="breed for as many rounds at most")
+    group.add_argument("--photos", type=Path, metavar="CORPUS", help="real faces, of `prepare`")
+    group.add_argument("--round-steps", type=_positive_int, default=3000, metavar="N", help="default: 3000")
+    group.add_argument("--round-learning-rate", type=float, default=3e-4, metavar="X", help="default: 0.0003")
+    group.add_argument(
+        "--variants", type=_positive_int, default=3, metavar="N", help="bred faces of each photo and round; default: 3"
+    )
+    group.add_argument(
+        "--first-share", type=float, default=0.4, metavar="X", help="of each batch, from --corpus; default: 0.4"
+    )
+    group.add_argument(
+        "--no-polish", action="store_true", help="breed from the network's answers, without the photos' landmarks"
+    )
+    group.add_argument("--delete-bred", action="store_true", help="delete each round's bred faces after its training")
+    group.add_argument(
+        "--jobs", type=_positive_int, default=1, metavar="N", help="processes that draw bred faces; default: 1"
+    )
 
 
 def _add_run_options(regime: argparse.ArgumentParser) -> None:

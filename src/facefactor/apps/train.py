@@ -2,13 +2,20 @@
 """The commands `facefactor train REGIME`: what each regime learns from, and its settings, out of the command line."""
 
 import argparse
+import functools
+import sys
+from pathlib import Path
 
+from facefactor.apps.breed import write_bred_corpus
 from facefactor.data.backgrounds import Backgrounds
 from facefactor.data.landmark_batches import StoredFaces
+from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.synthetic import SyntheticFaces
 from facefactor.data.synthetic_corpus import SyntheticCorpus
-from facefactor.train.devices import launched_devices
-from facefactor.train.inverse import InverseSettings, synthetic_settings, train_inverse
+from facefactor.errors import FaceError
+from facefactor.train.breed import Breeding, BreedSettings
+from facefactor.train.devices import Devices, launched_devices
+from facefactor.train.inverse import HeldOutFaces, InverseSettings, synthetic_settings, train_inverse
 from facefactor.train.landmarks import LandmarkSettings, train_landmarks
 from facefactor.train.loop import LoopSettings
 
@@ -27,19 +34,72 @@ def run_inverse(options: argparse.Namespace) -> int:
     corpus = SyntheticCorpus(*options.corpus) if options.corpus else None
     faces = SyntheticFaces(synthetic_settings(settings, options.seed), backgrounds)
     with launched_devices() as devices:
-        train_inverse(
-            faces,
-            options.out,
-            settings,
-            loop,
-            corpus=corpus,
-            init=options.init,
-            devices=devices,
-            resume=options.resume,
-        )
+        if options.breed:
+            weights = _breed(options, settings, loop, faces, corpus, devices)
+        else:
+            weights = options.out / "weights.safetensors"
+            train_inverse(
+                faces,
+                options.out,
+                settings,
+                loop,
+                corpus=corpus,
+                init=options.init,
+                devices=devices,
+                resume=options.resume,
+            )
         if devices.is_first:
-            print(options.out / "weights.safetensors")
+            print(weights)
     return 0
+
+
+def _breed(
+    options: argparse.Namespace,
+    settings: InverseSettings,
+    loop: LoopSettings,
+    faces: SyntheticFaces,
+    corpus: SyntheticCorpus | None,
+    devices: Devices,
+) -> Path:
+    """Train round 0 unless weights to start from are given, then breed.
+
+    Raises:
+        FaceError: a corpus is not named, or there are several devices.
+    """
+    if corpus is None or options.photos is None:
+        raise FaceError("breeding needs --photos, and --corpus for the faces that are mixed with bred ones")
+    if devices.count > 1:
+        raise FaceError("breeding runs on one device: train round 0 on several, then breed from --init")
+    breeding = BreedSettings(
+        rounds=options.breed,
+        num_steps=options.round_steps,
+        learning_rate=options.round_learning_rate,
+        batch_size=options.batch_size,
+        first_share=options.first_share,
+        variants=options.variants,
+        polish=not options.no_polish,
+        keep_corpora=not options.delete_bred,
+        loader_workers=options.loader_workers,
+        seed=options.seed,
+    )
+    photos, init = PhotoCorpus(options.photos), options.init
+    if init is None:
+        init = options.out / "round_0" / "weights.safetensors"
+        if not init.exists():
+            train_inverse(faces, init.parent, settings, loop, corpus=corpus, devices=devices, resume=options.resume)
+    run = Breeding(
+        options.out,
+        init,
+        photos,
+        corpus,
+        HeldOutFaces(faces, settings.num_held_out),
+        faces.model,
+        breeding,
+        functools.partial(write_bred_corpus, options.photos, options.jobs),
+        devices.device,
+        report=lambda sentence: print(f"facefactor train: {sentence}", file=sys.stderr, flush=True),
+    )
+    return run.run(options.resume)
 
 
 def run_landmarks(options: argparse.Namespace) -> int:

@@ -71,6 +71,13 @@ def frame_head(
         T = face_crop(Landmarks(points_px, np.ones(len(points_px))), crop_px)
         middle_px = T[:2, :2] @ np.full(2, crop_px / 2) + T[:2, 2] - picture_px / 2
         R, t = _follow(T, middle_px, R, t, landmarks_head, K)
+    return misplace_head(landmarks_head, R, t, jitter, K, crop_px)
+
+
+def misplace_head(
+    landmarks_head: np.ndarray, R: np.ndarray, t: np.ndarray, jitter: CropJitter, K: np.ndarray, crop_px: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn, move and shift a head as a crop with these errors shows it; arguments and result as in `frame_head`."""
     turn = about_axis(jitter.roll_rad)
     R, t = turn @ R, turn @ t
     t = _move(t, R @ landmarks_head.mean(axis=0), 1.0 / jitter.scale)

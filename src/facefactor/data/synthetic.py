@@ -33,6 +33,7 @@ from facefactor.data.surface_kernel import average_and_encode
 from facefactor.data.surfaces import Canvas, SceneLight, Surface, View, lay, split_light
 from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.encode import ENCODER_CROP_PX
+from facefactor.face.adjacency import neighbour_average, triangle_edges
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
 from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
@@ -48,6 +49,8 @@ HAIR_UNDER_HAT_MM = 3.0
 MOLE = -0.5
 """Change of albedo at a mole."""
 NOSE_HALF_WIDTH_MM = 25.0
+FADE_STEPS = 10
+"""Rounds of averaging over neighbours by which a face that is laid over a photo fades towards its border."""
 TEXTURE_PX = 256
 JAW_OPEN = EXPRESSION_NAMES.index("jawOpen")
 
@@ -127,7 +130,7 @@ class _Look:
     is_moist: np.ndarray
     """Lips' inside, gums, tongue, teeth."""
     face_cover: np.ndarray
-    """One on the narrow face with eyes and mouth, zero on scalp, ears and neck."""
+    """One on the narrow face with eyes and mouth, fading to zero towards scalp, ears and neck."""
 
 
 class SyntheticFaces:
@@ -382,7 +385,7 @@ def _measure_look(model: FaceModel, subdivided: bool) -> _Look:
 
 
 def _narrow_face(model: FaceModel) -> np.ndarray:
-    """One at the native vertices of the face and of what can be seen in it, eyes, nostrils and mouth; else zero."""
+    """One at the native vertices of the face and of what can be seen in it, fading to zero towards its border."""
     cover = np.zeros(model.num_vertices, dtype=np.float32)
     inner = ("face", "eyes", "left_socket", "right_socket", "mouth_lining", "teeth", "tongue")
     cover[np.concatenate([model.regions[name] for name in inner])] = 1.0
@@ -390,7 +393,11 @@ def _narrow_face(model: FaceModel) -> np.ndarray:
     is_nostril = (np.abs(model.mean[:, 0]) < NOSE_HALF_WIDTH_MM) & (model.mean[:, 2] > 0.0)
     is_nostril &= (model.mean[:, 1] < 0.0) & (model.mean[:, 1] > outline[:, 1].min())
     cover[is_nostril] = 1.0
-    return cover
+    average = neighbour_average(triangle_edges(model.triangles), model.num_vertices)
+    soft = cover
+    for _ in range(FADE_STEPS):
+        soft = 0.5 * (soft + average @ soft)
+    return np.clip(2.0 * soft - 1.0, 0.0, 1.0).astype(np.float32) * cover
 
 
 def _visibility(canvas: Canvas, points_px: np.ndarray, depth_mm: np.ndarray, supersample: int) -> np.ndarray:

@@ -74,6 +74,27 @@ class LinearPoints(nn.Module):
         """
         return self(*linear_weights(shape, expression))
 
+    def tangents(
+        self, shape: Float[Tensor, "batch coeffs"], expression: Float[Tensor, "batch 52"]
+    ) -> Float[Tensor, "batch points both 3"]:
+        """How the points move with each coefficient, shape before expression: the derivatives of `place`.
+
+        mouthClose is taken to be at most jawOpen, where bounding it changes nothing.
+
+        Args:
+            shape: standard deviations.
+            expression: ARKit weights in [0, 1].
+        """
+        fixed = self.basis.unflatten(1, (-1, 3)).transpose(0, 1)
+        moved = fixed.expand(len(shape), -1, -1, -1).clone()
+        blinking = self.blink_places.nonzero()[:, 0]
+        blinks = self.blink_basis.unflatten(0, (2, self.num_shape)).unflatten(2, (-1, 3))
+        closed = expression[:, BLINK_INDICES]
+        moved[:, blinking, : self.num_shape] += torch.einsum("be,eknc->bnkc", closed, blinks)
+        columns = [self.num_shape + index for index in BLINK_INDICES]
+        moved[:, blinking[:, None], columns] += torch.einsum("bk,eknc->bnec", shape, blinks)
+        return moved
+
 
 def linear_weights(
     shape: Float[Tensor, "batch coeffs"], expression: Float[Tensor, "batch 52"]

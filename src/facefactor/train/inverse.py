@@ -18,18 +18,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
-from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
-from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
-from facefactor.face.linear_points import dense_landmarks
+from facefactor.evaluate.landmark_error import CropLandmarks, landmark_box_side_px
 from facefactor.face.model import FaceModel
 from facefactor.losses.model_space import (
     CodeDistances,
@@ -40,7 +36,6 @@ from facefactor.losses.model_space import (
     parameter_loss,
     rotation_distance,
 )
-from facefactor.photo.landmarks import IBUG_51_FROM_478
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.devices import Devices
 from facefactor.train.loop import LoopSettings, train
@@ -112,7 +107,7 @@ def train_inverse(
     return train(
         encoder,
         lambda first: _batches(corpus or faces, settings, devices, first, loop.seed),
-        _Objective(faces.model, settings.loss),
+        InverseObjective(faces.model, settings.loss),
         loop,
         folder,
         config={**config, "init": None if init is None else str(init)},
@@ -138,7 +133,8 @@ class HeldOutFaces:
 
     def __init__(self, faces: SyntheticFaces, count: int) -> None:
         self._batch = faces.make_batch(HELD_OUT_FIRST, count)
-        self._landmarks, self._K = dense_landmarks(faces.model), crop_intrinsics(ENCODER_CROP_PX)
+        self._side_px = landmark_box_side_px(self._batch.landmarks_px)
+        self._landmarks = CropLandmarks(faces.model)
         self._effects = CoefficientEffects.of(faces.model)
 
     @torch.no_grad()
@@ -146,27 +142,23 @@ class HeldOutFaces:
         """Landmark error (% of √area of the landmarks' box), angle, and each part's distance; medians."""
         truth, device = _code_of(self._batch), next(encoder.parameters()).device
         answer = encoder(self._batch.crops_srgb.to(device)).map(Tensor.cpu)
-        inner = list(IBUG_51_FROM_478)
-        marks = self._batch.landmarks_px
-        error_px = (self.project_landmarks(answer)[:, inner] - marks[:, inner]).norm(dim=-1).mean(dim=-1)
-        box_px = (marks.amax(dim=1) - marks.amin(dim=1)).prod(dim=-1).sqrt()
+        error_percent = self._landmarks.percent(answer, self._batch.landmarks_px, self._side_px)
         angle_deg = torch.rad2deg(rotation_distance(answer.rotation, truth.rotation).sqrt())
         distances = code_distances(answer, truth, self._effects)
         return {
-            "landmark_percent": float((100 * error_px / box_px).median()),
+            "landmark_percent": float(error_percent.median()),
             "rotation_deg": float(angle_deg.median()),
             **{f"{name}_distance": float(getattr(distances, name).median()) for name in CodeDistances._fields[1:]},
         }
 
-    def project_landmarks(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
-        """Where the landmarks of codes are in the encoder's crop, pixels."""
-        points = self._landmarks.place(code.shape, code.expression)
-        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
-        return project_points(placed, self._K)
 
+class InverseObjective:
+    """The regime's loss, with the parts' distances beside it.
 
-class _Objective:
-    """The regime's loss, with the parts' distances beside it."""
+    Args:
+        model: the face model.
+        loss: as in `InverseSettings`.
+    """
 
     def __init__(self, model: FaceModel, loss: str) -> None:
         self._effects, self._weights, self._loss = CoefficientEffects.of(model), GroupWeights(), loss

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The landmark error of codes in their crops, as every report of training states it (torch).
+
+    error = mean distance of the 51 inner landmarks / side of the face × 100 %
+
+The side is √area of the face's box: of the detector's on photos, as in `portraits.py`, of the box around the exact
+landmarks on rendered faces, which no detector has seen. The 17 points of the jaw are left out: they mark an outline
+that moves over the surface as the head turns.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
+from facefactor.camera.projection import crop_intrinsics, project_points
+from facefactor.code.face_code import FaceCode
+from facefactor.data.photo_sample import PhotoSample
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.face.linear_points import dense_landmarks
+from facefactor.face.model import FaceModel
+from facefactor.photo.landmarks import IBUG_51_FROM_478
+
+
+class CropLandmarks:
+    """Where the landmarks of codes are in the encoder's crop.
+
+    Args:
+        model: the face model.
+    """
+
+    def __init__(self, model: FaceModel) -> None:
+        self.points = dense_landmarks(model)
+        self.K = crop_intrinsics(ENCODER_CROP_PX)
+
+    def project(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
+        """Pixels of the crop."""
+        points = self.points.place(code.shape, code.expression)
+        return project_points(move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation), self.K)
+
+    def percent(
+        self, code: FaceCode[Tensor], marks_px: Float[Tensor, "batch 478 2"], side_px: Float[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        """Error of each code, per cent of the side of its face.
+
+        Args:
+            code: in the crops' camera.
+            marks_px: where the landmarks should be.
+            side_px: of the faces, in the same pixels.
+        """
+        inner = list(IBUG_51_FROM_478)
+        error_px = (self.project(code)[:, inner] - marks_px[:, inner]).norm(dim=-1).mean(dim=-1)
+        return 100 * error_px / side_px
+
+
+def landmark_box_side_px(marks_px: Float[Tensor, "batch 478 2"]) -> Float[Tensor, " batch"]:
+    """√area of the box around the landmarks."""
+    return (marks_px.amax(dim=1) - marks_px.amin(dim=1)).prod(dim=-1).sqrt()
+
+
+def face_box_side_px(samples: list[PhotoSample]) -> Float[Tensor, " batch"]:
+    """√area of the detector's boxes, in pixels of the crops, which have those of the stored crops."""
+    return torch.tensor([_side_px(sample.face_box.area_px2, sample.T_photo_crop) for sample in samples])
+
+
+def _side_px(area_px2: float, T_photo_crop: NDArray[np.float64]) -> float:
+    return float(np.sqrt(area_px2 / np.linalg.det(T_photo_crop[:2, :2])))
