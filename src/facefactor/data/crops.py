@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.optimize import linear_sum_assignment
 
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.face.model import load_face_model
+from facefactor.face.symmetry import match_mirrored
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE, face_crop, photo_to_crop, rotation
 from facefactor.photo.detect import FaceBox
 from facefactor.photo.landmarks import Landmarks
@@ -30,12 +30,6 @@ CORPUS_CROP_PX = 160
 """Width and height of a stored crop."""
 CROP_FOCAL_PX = FOCAL_PER_CROP_SIZE * ENCODER_CROP_PX
 """Focal length of both crops' cameras."""
-MIDLINE_MM = 1.5
-"""A landmark nearer to the face's mid plane than this is its own mirror image."""
-LARGEST_ASYMMETRY_MM = 10.0
-"""Distance to the mirror image beyond which a landmark of the model is taken to be misplaced, however far."""
-IMPOSSIBLE_MM2 = 1e6
-"""Cost of a pair that must not be: a point beside the midline with itself, one on it with another."""
 
 
 @dataclass(frozen=True)
@@ -136,25 +130,6 @@ def mean_landmarks_mm() -> NDArray[np.floating]:
     """The 478 landmarks of the face model's mean, (478, 3), head frame, millimetres."""
     model = load_face_model()
     return (model.mean[model.landmarks478_vertices] * model.landmarks478_weights[..., None]).sum(axis=1)
-
-
-def match_mirrored(points_mm: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Pair points that mirror each other in the plane x = 0, at the least sum of squared distances.
-
-    The squares are capped, so that one misplaced point cannot push a chain of its neighbours out of place.
-
-    Args:
-        points_mm: (points, 3) of a nearly symmetric shape.
-
-    Returns:
-        (points,) indices, a permutation that is its own inverse.
-    """
-    distance_mm = np.linalg.norm(points_mm[:, None] * (-1, 1, 1) - points_mm[None], axis=-1)
-    cost = np.minimum(distance_mm, LARGEST_ASYMMETRY_MM) ** 2
-    on_midline = np.abs(points_mm[:, 0]) < MIDLINE_MM
-    cost[on_midline | on_midline[:, None] | np.eye(len(points_mm), dtype=np.bool_)] = IMPOSSIBLE_MM2
-    cost[on_midline, on_midline] = 0.0
-    return linear_sum_assignment(cost)[1]
 
 
 def _similarity(shift_px: NDArray[np.float64], scale: float, roll_rad: float, mirrored: bool) -> NDArray[np.float64]:

@@ -108,14 +108,12 @@ def _carry_ict(ict: dict, template: np.ndarray, topology: HeadTopology, regions:
     """Mark the same points on both mean heads, then register."""
     ours = symmetric_places(mark_landmarks(template[None], _flat_albedo(topology)[None], topology.triangles, template))
     target = ict["mean_mm"].astype(np.float64)
-    skin = np.tile(FLAT_SKIN, (1, len(target), 1))
-    theirs = symmetric_places(mark_landmarks(target[None], skin, ict["triangles"], target))
-    both = np.flatnonzero(
-        np.isfinite(ours[:NUM_MESH_LANDMARKS]).all(1) & np.isfinite(theirs[:NUM_MESH_LANDMARKS]).all(1)
-    )
-    places = embed(ours[both], template, triangles_within(topology.triangles, regions.outer_skin))
+    colours = np.tile(FLAT_SKIN, (1, len(target), 1))
+    theirs = symmetric_places(mark_landmarks(target[None], colours, ict["triangles"], target))
+    skin = slice(NUM_MESH_LANDMARKS)
+    places = embed(ours[skin], template, triangles_within(topology.triangles, regions.outer_skin))
     matrix = landmark_matrix(places.vertices, places.weights, len(template))
-    return identity.carry_ict_heads(ict, template, topology, regions, matrix, theirs[both])
+    return identity.carry_ict_heads(ict, template, topology, regions, matrix, theirs[skin])
 
 
 def _identity_space(
@@ -149,9 +147,6 @@ def _landmarks478(
     heads = space.mean + np.einsum("nk,kvd->nvd", shapes, space.basis)
     colours = np.stack([albedo.albedo(tint)[: topology.num_vertices] for tint in tints])
     places = symmetric_places(mark_landmarks(heads, colours, topology.triangles, space.mean))
-    missing = np.flatnonzero(~np.isfinite(places).all(axis=1))
-    if len(missing):
-        raise ValueError(f"the detector never saw landmarks {missing.tolist()} on the rendered heads")
     mouth = open_slit(regions.lip_seam, space.mean)
     skin_edges = topology.edges[np.isin(topology.edges, regions.outer_skin).all(axis=1)]
     upper, lower = divide_at_slit(regions.outer_skin, mouth, space.mean, skin_edges)
