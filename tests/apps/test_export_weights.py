@@ -8,6 +8,7 @@ import torch
 from facefactor.apps.cli import main
 from facefactor.encode.encoder import Encoder
 from facefactor.infer.predictor import Predictor
+from facefactor.photo.network_landmarks import NetworkLandmarks
 from facefactor.train.checkpoint import save_weights
 
 
@@ -28,3 +29,17 @@ def test_a_runs_weights_become_graphs(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_run_without_its_best_weights_is_an_error_of_one_line(tmp_path: Path, capsys: pytest.CaptureFixture):
     assert main(["export-weights", str(tmp_path), "--best", "--out", str(tmp_path / "graphs")]) == 2
     assert capsys.readouterr().err.endswith("best.safetensors: no such file\n")
+
+
+def test_a_landmark_runs_weights_become_one_graph(stored_faces_folders, tmp_path: Path, capsys: pytest.CaptureFixture):
+    renders, photos = map(str, stored_faces_folders)
+    run = ["--faces", renders, "--photos", photos, "--steps", "1", "--batch-size", "8", "--loader-workers", "0"]
+    assert main(["train", "landmarks", *run, "--out", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'run' / 'weights.safetensors'}\n"
+    assert main(["export-weights", str(tmp_path / "run"), "--out", str(tmp_path / "graphs")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'graphs' / 'landmarks.onnx'}\n"
+    network = NetworkLandmarks(tmp_path / "graphs" / "landmarks.onnx")
+    assert network.facts["step"] == "1"
+    assert len(network.facts["weights_hash"]) == 16
+    points_px, _, _ = network.answer(np.zeros((2, 128, 128, 3), dtype=np.float32))
+    assert points_px.shape == (2, 478, 2)

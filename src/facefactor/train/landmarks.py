@@ -26,6 +26,7 @@ from facefactor.data.crops import mean_landmarks_mm
 from facefactor.data.landmark_batches import LandmarkBatch, LandmarkBatches, Source, StoredFaces
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.landmark_network import LandmarkAnswer, LandmarkNetwork
+from facefactor.evaluate.landmark_error import landmark_box_side_px
 from facefactor.losses.landmark import landmark_weights
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE, NOMINAL_DISTANCE_MM
 from facefactor.photo.landmarks import IBUG_51_FROM_478
@@ -188,8 +189,7 @@ def inner_error_percent(points_px: Float[Tensor, "batch 478 2"], batch: Landmark
     """Mean distance of the 51 inner points over √area of the box of all points, of each face."""
     inner = list(IBUG_51_FROM_478)
     error_px = (points_px[:, inner] - batch.points_px[:, inner]).norm(dim=-1).mean(dim=-1)
-    box_px = (batch.points_px.amax(dim=1) - batch.points_px.amin(dim=1)).prod(dim=-1).sqrt()
-    return 100 * error_px / box_px
+    return 100 * error_px / landmark_box_side_px(batch.points_px)
 
 
 def mean_points_px() -> Float[Tensor, "478 2"]:
