@@ -37,8 +37,9 @@ class CropLandmarks:
 
     def project(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
         """Pixels of the crop."""
-        points = self.points.place(code.shape, code.expression)
-        return project_points(move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation), self.K)
+        points = self.points.to(code.shape.device).place(code.shape, code.expression)
+        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
+        return project_points(placed, self.K.to(placed))
 
     def percent(
         self, code: FaceCode[Tensor], marks_px: Float[Tensor, "batch 478 2"], side_px: Float[Tensor, " batch"]

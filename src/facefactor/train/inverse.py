@@ -4,9 +4,8 @@
     synthetic faces (seed, number) ─► crop ─encoder─► code ─model-space loss─► exact code
 
 Faces are made while the network learns, each of them once, or read out of a corpus that was written before. This is
-round 0 of the regime: no photo is seen but those
-given as backgrounds, so weights trained without any are free of every photo's licence. Breeding, which moves the faces
-towards real ones, starts from its weights.
+round 0 of the regime: no photo is seen but those given as backgrounds, so weights trained without any are free of every
+photo's licence. Breeding, which moves the faces towards real ones, starts from its weights.
 """
 
 import dataclasses
@@ -15,7 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +23,11 @@ from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
+from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
 from facefactor.evaluate.landmark_error import CropLandmarks, landmark_box_side_px
 from facefactor.face.model import FaceModel
+from facefactor.losses.landmark import landmark_loss, landmark_weights
 from facefactor.losses.model_space import (
     CodeDistances,
     CoefficientEffects,
@@ -43,6 +44,13 @@ from facefactor.train.loop import LoopSettings, train
 HELD_OUT_FIRST = 1_000_000_000
 """Number of the first face that is kept for validation; training never comes so far."""
 
+LANDMARK_WEIGHT = 50.0
+"""Of the projected landmarks' squared distance, in crop sides, beside the model-space loss: one half of the whole at
+the errors that training ends with."""
+
+Loss = Literal["projected", "model-space", "parameters"]
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+
 
 @dataclass(frozen=True)
 class InverseSettings:
@@ -50,8 +58,8 @@ class InverseSettings:
 
     batch_size: int = 64
     """Faces per optimiser step and process."""
-    loss: Literal["model-space", "parameters"] = "model-space"
-    """InverseFaceNet's loss, or plain ℓ2 on the code's numbers, its ablation."""
+    loss: Loss = "projected"
+    """See `InverseObjective`."""
     render_threads: int = 1
     """Batches made at the same time."""
     subdivided: bool = False
@@ -155,13 +163,18 @@ class HeldOutFaces:
 class InverseObjective:
     """The regime's loss, with the parts' distances beside it.
 
+    "parameters" is plain ℓ2 on the code's numbers, "model-space" InverseFaceNet's loss (sec. 5.1). "projected" adds
+    the distance of the projected landmarks: errors of pose, shape and expression that cancel in the picture cost little
+    there, and those that add up cost what is seen.
+
     Args:
         model: the face model.
-        loss: as in `InverseSettings`.
+        loss: which of them.
     """
 
-    def __init__(self, model: FaceModel, loss: str) -> None:
+    def __init__(self, model: FaceModel, loss: Loss) -> None:
         self._effects, self._weights, self._loss = CoefficientEffects.of(model), GroupWeights(), loss
+        self._landmarks, self._landmark_weights = CropLandmarks(model), landmark_weights()
 
     def __call__(self, encoder: nn.Module, batch: CropBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         batch = batch.to(next(encoder.parameters()).device)
@@ -170,9 +183,16 @@ class InverseObjective:
             loss = parameter_loss(answer, truth)
         else:
             loss = model_space_loss(answer, truth, self._effects, self._weights)
+        if self._loss == "projected":
+            loss = loss + LANDMARK_WEIGHT * self._landmark_distance(answer, batch.landmarks_px)
         with torch.no_grad():
             distances = code_distances(answer, truth, self._effects)
         return loss.mean(), {f"{name}_distance": value.mean() for name, value in distances._asdict().items()}
+
+    def _landmark_distance(self, answer: FaceCode[Tensor], exact_px: Tensor) -> Tensor:
+        """Of rendered faces: hidden points are as exact as seen ones."""
+        weights = self._landmark_weights.to(exact_px).expand(len(exact_px), -1)
+        return landmark_loss(self._landmarks.project(answer), exact_px, weights, ENCODER_CROP_PX)
 
 
 def _batches(
