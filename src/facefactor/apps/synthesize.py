@@ -8,18 +8,18 @@ left whole are kept when the same corpus is asked for again.
 """
 
 import argparse
-import multiprocessing
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from facefactor.apps.parallel import map_in_order
 from facefactor.data.shards import (
     CORPUS_FILE,
     SAMPLES_PER_SHARD,
@@ -47,6 +47,7 @@ SHEET_SCALE = 1.5
 
 def run(options: argparse.Namespace) -> int:
     """Write the corpus, and the sheet if one is asked for."""
+    _keep_to_one_thread()
     require_writable(options.out)
     record = _resume(options.out, CorpusRecord(SYNTHETIC, settings=_settings(options), sources=_sources(options)))
     counts = _shard_counts(options.count)
@@ -76,22 +77,28 @@ def draw_sheet(faces: "SyntheticFaces") -> np.ndarray:
 
 
 def _write_shards(options: argparse.Namespace, counts: list[int], indices: list[int]) -> Iterator[Shard]:
-    """Write shards, in this process or in others, and yield each as it is finished."""
+    """Write shards, in this process or in others, and yield each when it and those before it are finished."""
     given = (options.seed, options.backgrounds, options.environment)
-    tasks = [(options.out, index, counts[index], given) for index in indices]
+    tasks = [_Task(options.out, index, counts[index], given) for index in indices]
     if options.jobs == 1 or len(tasks) < 2:
-        for task in tasks:
-            yield _write_one_shard(*task)
+        yield from map(_write_one_shard, tasks)
         return
-    # A forked child would inherit torch's threads without their locks' owners.
-    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(_write_one_shard, *task) for task in tasks]):
-            yield future.result()
+    with closing(map_in_order(_write_one_shard, tasks, options.jobs, _keep_to_one_thread)) as shards:
+        yield from shards
 
 
-def _write_one_shard(folder: Path, index: int, count: int, given: tuple[int, Path | None, Path | None]) -> Shard:
-    first = index * SAMPLES_PER_SHARD
-    return write_shard(folder / shard_name(PREFIX, index), _samples(_faces(*given), first, count))
+class _Task(NamedTuple):
+    """A shard to write: where, its number, how many faces, and what makes them (seed, backgrounds, environment)."""
+
+    folder: Path
+    index: int
+    count: int
+    given: tuple[int, Path | None, Path | None]
+
+
+def _write_one_shard(task: _Task) -> Shard:
+    first = task.index * SAMPLES_PER_SHARD
+    return write_shard(task.folder / shard_name(PREFIX, task.index), _samples(_faces(*task.given), first, task.count))
 
 
 def _samples(faces: "SyntheticFaces", first: int, count: int) -> Iterator[Sample]:
@@ -101,18 +108,21 @@ def _samples(faces: "SyntheticFaces", first: int, count: int) -> Iterator[Sample
             yield encode_synthetic_sample(face, f"{PREFIX}-{number:08d}")
 
 
+def _keep_to_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @lru_cache(maxsize=1)
 def _faces(seed: int, backgrounds: Path | None, environment: Path | None) -> "SyntheticFaces":
     """The maker of faces, once a process."""
-    import torch
-
     from facefactor.data.backgrounds import Backgrounds
     from facefactor.data.crops import CORPUS_CROP_PX
     from facefactor.data.environments import Environments
     from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
     from facefactor.encode import ENCODER_CROP_PX
 
-    torch.set_num_threads(1)
     settings = SyntheticSettings(seed=seed, border_px=(CORPUS_CROP_PX - ENCODER_CROP_PX) // 2)
     return SyntheticFaces(
         settings,
