@@ -182,9 +182,10 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     )
     inverse.add_argument(
         "--loss",
-        choices=["model-space", "parameters"],
-        default="model-space",
-        help="parameters: plain l2, the ablation",
+        choices=["projected", "model-space", "parameters"],
+        default="projected",
+        help="projected (default): the model-space loss and where the landmarks fall; model-space: that alone; "
+        "parameters: plain l2",
     )
     inverse.add_argument("--backgrounds", type=Path, metavar="FOLDER", help="photos to put behind the faces")
     inverse.add_argument("--subdivided", action="store_true", help="draw the refined mesh, at twice the time")
@@ -294,9 +295,27 @@ def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("evaluate", parents=[verbosity], help="measure the engines on a test suite")
-    parser.add_argument("suite", choices=["portraits"], metavar="SUITE", help="portraits: any folder of photos")
-    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the suite's photos and truth")
+    parser.add_argument(
+        "suite",
+        choices=["portraits", "landmarks", "encoders"],
+        metavar="SUITE",
+        help="portraits: any folder of photos; landmarks: the same, NAME.mat of AFLW2000-3D beside NAME.jpg or not; "
+        "encoders: a corpus of `prepare`, and rendered faces",
+    )
+    parser.add_argument(
+        "--data", "--photos", required=True, type=Path, metavar="DIR", help="the suite's photos and truth, or corpus"
+    )
+    parser.add_argument(
+        "--run",
+        action="append",
+        default=[],
+        metavar="NAME=WEIGHTS",
+        help="of encoders: a run or its weights, called NAME in the report; may repeat",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for the report")
+    parser.add_argument(
+        "--graphs", type=Path, metavar="DIR", help="measure the network exported there (default: the shipped one)"
+    )
     parser.set_defaults(handler="facefactor.apps.evaluate:run")
 
 

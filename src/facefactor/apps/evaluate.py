@@ -1,20 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `facefactor evaluate SUITE`: run an engine over a suite's photos and write the report."""
+"""The command `facefactor evaluate SUITE`: run what is measured over a suite's photos and write the report."""
 
 import argparse
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from facefactor.apps.evaluate_encoders import evaluate_encoders
 from facefactor.apps.reconstruction import ENGINE, Reconstruction, Reconstructor
-from facefactor.errors import AssetMissing, PhotoError
+from facefactor.errors import AssetMissing, PhotoError, PhotoUnreadable
+from facefactor.evaluate.landmarks import (
+    SHEET_FACES,
+    choose_box,
+    draw_face,
+    measure_photo,
+    read_truth,
+    write_landmark_report,
+)
 from facefactor.evaluate.portraits import PortraitMeasure, portrait_paths, write_portrait_report
-from facefactor.photo.read import read_photo
+from facefactor.photo.detect import FaceBox, SlimeFaceDetector
+from facefactor.photo.landmarks import LandmarkDetector, Landmarks
+from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
+from facefactor.photo.network_landmarks import SHIPPED_NETWORK, NetworkLandmarks
+from facefactor.photo.read import Photo, read_photo
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the suite named on the command line; each is one function of data and report folder."""
-    return SUITES[options.suite](options.data, options.out)
+    """Run the suite named on the command line."""
+    return SUITES[options.suite](options)
 
 
 def evaluate_portraits(data: Path, out: Path) -> int:
@@ -40,13 +54,71 @@ def evaluate_portraits(data: Path, out: Path) -> int:
     if not measures:
         raise AssetMissing(f"{data}: none of its {len(paths)} photos shows a face")
     summary = write_portrait_report(out, ENGINE, reconstructor.model.model_hash, measures, failed, rows)
-    for name, value in summary.items():
-        print(f"{name}: {value:.4g}")
-    print(out / "report.md")
+    _print_summary(summary, out)
     return 0
 
 
-SUITES = {"portraits": evaluate_portraits}
+def evaluate_landmarks(data: Path, out: Path, graphs: Path | None = None) -> int:
+    """Find landmarks in every photo of a folder with the network and with its teacher, and report how they differ.
+
+    Args:
+        data: folder of photos, with NAME.mat beside NAME.jpg where there is truth.
+        out: folder of the report.
+        graphs: folder that holds the network to measure; None for the shipped one.
+
+    Raises:
+        AssetMissing: the folder holds no photos, none shows a face, or there is no network.
+        IncompatibleCode: a .mat file beside a photo is no truth.
+        MissingExtra: MediaPipe, the teacher, is not installed.
+    """
+    paths = portrait_paths(data) if data.is_dir() else []
+    if not paths:
+        raise AssetMissing(f"{data}: no folder of photos")
+    network = NetworkLandmarks(graphs and graphs / SHIPPED_NETWORK.name)
+    teacher, detector = MediaPipeLandmarks(), SlimeFaceDetector()
+    measures, failed, tiles = [], [], []
+    for path in paths:
+        truth_path = path.with_suffix(".mat")
+        truth = read_truth(truth_path) if truth_path.is_file() else None
+        try:
+            photo = read_photo(path)
+        except PhotoUnreadable as error:
+            failed.append(str(error))
+            continue
+        box = choose_box(detector.detect(photo), truth)
+        if box is None:
+            failed.append(f"{path}: no face detected")
+            continue
+        by_network, network_ms = _timed(network, photo, box)
+        by_teacher, teacher_ms = _timed(teacher, photo, box)
+        measures.append(measure_photo(path.name, box, by_network, by_teacher, truth, network_ms, teacher_ms))
+        if len(tiles) < SHEET_FACES:
+            tiles.append(draw_face(photo, by_network, by_teacher, box))
+    if not measures:
+        raise AssetMissing(f"{data}: none of its {len(paths)} photos shows a face")
+    weights = network.facts.get("weights_hash", "without a hash")
+    _print_summary(write_landmark_report(out, weights, measures, len(paths), failed, tiles), out)
+    return 0
+
+
+SUITES: dict[str, Callable[[argparse.Namespace], int]] = {
+    "portraits": lambda options: evaluate_portraits(options.data, options.out),
+    "landmarks": lambda options: evaluate_landmarks(options.data, options.out, options.graphs),
+    "encoders": lambda options: evaluate_encoders(options.data, options.run, options.out),
+}
+
+
+def _timed(detector: LandmarkDetector, photo: Photo, box: FaceBox) -> tuple[Landmarks | None, float]:
+    """What a detector finds, and in how many milliseconds."""
+    started = time.perf_counter()
+    found = detector.detect(photo, box)
+    return found, 1000 * (time.perf_counter() - started)
+
+
+def _print_summary(summary: dict[str, float], out: Path) -> None:
+    for name, value in summary.items():
+        print(f"{name}: {value:.4g}")
+    print(out / "report.md")
 
 
 def _measure(path: Path, face: Reconstruction, seconds: float) -> PortraitMeasure:

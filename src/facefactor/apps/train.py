@@ -75,6 +75,7 @@ def _breed(
         num_steps=options.round_steps,
         learning_rate=options.round_learning_rate,
         batch_size=options.batch_size,
+        loss=options.loss,
         first_share=options.first_share,
         variants=options.variants,
         polish=not options.no_polish,

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from facefactor.code.face_code import FaceCode
 from facefactor.data.bred_faces import BredFaces, BreedingSettings
@@ -35,13 +35,14 @@ from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing, FaceError
+from facefactor.evaluate.encoders import answer_in_batches
 from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px
 from facefactor.export.atomic import write_bytes, write_png
 from facefactor.face.model import FaceModel
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.devices import Devices
 from facefactor.train.explain import Explanation, PhotoExplainer, join_explanations
-from facefactor.train.inverse import HeldOutFaces, InverseObjective
+from facefactor.train.inverse import HeldOutFaces, InverseObjective, Loss
 from facefactor.train.loop import LoopSettings, train
 from facefactor.train.statistics import describe_codes
 
@@ -68,6 +69,8 @@ class BreedSettings:
     learning_rate: float = 3e-4
     """At its peak, in each round."""
     batch_size: int = 64
+    loss: Loss = "projected"
+    """See `InverseObjective`."""
     first_share: float = 0.4
     """Of a batch, from the first corpus."""
     variants: int = 3
@@ -243,7 +246,7 @@ class Breeding:
         train(
             self._encoder(weights).train(),
             lambda first: batches.from_step(first, settings.loader_workers),
-            InverseObjective(self._model, "model-space"),
+            InverseObjective(self._model, "projected"),
             loop,
             folder,
             config={"regime": "breeding", **self._config()},
@@ -284,13 +287,6 @@ class Breeding:
         encoder = Encoder()
         load_weights(encoder, weights)
         return encoder.to(self._device).eval()
-
-
-def answer_in_batches(encoder: nn.Module, crops_srgb: Tensor, batch_size: int = 64) -> FaceCode[Tensor]:
-    """Encode many crops (N, 3, size, size), in evaluation mode, and return the codes on the CPU."""
-    device = next(encoder.parameters()).device
-    answers = [encoder(crops.to(device)).pack().cpu() for crops in crops_srgb.split(batch_size)]
-    return FaceCode.unpack(torch.cat(answers))
 
 
 def draw_sheet(maker: BredFaces, photos: PhotoCorpus, shown: Explanation) -> np.ndarray:
