@@ -6,8 +6,7 @@
 
 Place in the flow: `train/breed.py` explains photos and trains on these (InverseFaceNet, arXiv:1703.10956, section 5.2).
 The new code is exact whatever the network had seen, for it is what is drawn. The photo is moved by the affine map that
-takes the old outline of the face to the new one, so that chin and hair stay where the face ends, and its light is
-raised or lowered to the face's.
+takes the old outline of the face to the new one, so that chin and hair stay where the face ends.
 
 Perturbations are the paper's; on top of them, crop errors as at run time.
 """
@@ -21,19 +20,18 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from facefactor.code.face_code import FaceCode
-from facefactor.data.crops import CORPUS_CROP_PX
 from facefactor.data.framing import about_axis, draw_jitter, misplace_head, project
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.random_codes import draw_roll_deg
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.data.synthetic_face import SyntheticFace
+from facefactor.data.synthetic_sample import STORED_BORDER_PX
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
 from facefactor.light.spherical_harmonics import rotate_light
 from facefactor.photo.landmarks import FACE_OVAL
 
-BORDER_PX = (CORPUS_CROP_PX - ENCODER_CROP_PX) // 2
 ROOM_PX = 48
 """Of the photo's repeated border pixels around the stored crop, for what a moved photo uncovers."""
 
@@ -76,7 +74,7 @@ class BredFaces:
         settings: BreedingSettings,
         model: FaceModel | None = None,
     ) -> None:
-        drawing = SyntheticSettings(seed=settings.seed, border_px=BORDER_PX)
+        drawing = SyntheticSettings(seed=settings.seed, border_px=STORED_BORDER_PX)
         self._faces = SyntheticFaces(drawing, model=model)
         self._photos, self._numbers, self._codes, self._settings = photos, numbers, codes, settings
         self._landmarks = dense_landmarks(self._faces.model)

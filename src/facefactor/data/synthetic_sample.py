@@ -9,10 +9,14 @@ are already in it, so only its exact crop fits the code.
 import numpy as np
 
 from facefactor.code.face_code import FaceCode
-from facefactor.data.crops import cut_crop, cut_landmarks, exact_crop
+from facefactor.data.crops import CORPUS_CROP_PX
 from facefactor.data.shards import Sample
 from facefactor.data.synthetic_face import SyntheticFace
+from facefactor.encode import ENCODER_CROP_PX
 from facefactor.errors import IncompatibleCode
+
+STORED_BORDER_PX = (CORPUS_CROP_PX - ENCODER_CROP_PX) // 2
+"""Of a stored crop around the encoder's."""
 
 
 def encode_synthetic_sample(face: SyntheticFace, key: str) -> Sample:
@@ -44,9 +48,8 @@ def decode_synthetic_sample(sample: Sample) -> SyntheticFace:
 
 
 def cut_encoder_crop(face: SyntheticFace) -> SyntheticFace:
-    """Cut the encoder's crop, whose camera the code is in, out of a stored crop."""
-    T_stored_crop = exact_crop()
-    landmarks_px, visibility = cut_landmarks(face.landmarks_px, face.visibility, T_stored_crop)
-    picture_srgb = cut_crop(face.picture_srgb, T_stored_crop)
+    """Cut the encoder's crop, whose camera the code is in, out of a stored crop: the exact crop is its middle."""
+    inner = slice(STORED_BORDER_PX, -STORED_BORDER_PX)
+    picture_srgb, landmarks_px = face.picture_srgb[inner, inner], face.landmarks_px - np.float32(STORED_BORDER_PX)
     inside = ((landmarks_px >= 0) & (landmarks_px <= len(picture_srgb))).all(axis=-1)
-    return SyntheticFace(picture_srgb, face.code, landmarks_px.astype(np.float32), np.where(inside, visibility, 0.0))
+    return SyntheticFace(picture_srgb, face.code, landmarks_px, np.where(inside, face.visibility, np.float32(0.0)))
