@@ -57,7 +57,8 @@ def test_a_batch_has_its_shapes_ranges_and_kinds(batches: LandmarkBatches) -> No
     batch = batches[0]
     assert len(batch) == 12
     assert batch.crops_srgb.shape == (12, 3, 128, 128)
-    assert 0 <= batch.crops_srgb.min() < batch.crops_srgb.max() <= 1
+    assert batch.crops_srgb.dtype == torch.uint8
+    assert 0 <= batch.decoded().min() < batch.decoded().max() <= 1
     assert batch.points_px.shape == (12, 478, 2)
     assert batch.is_render.tolist() == [True] * 5 + [False] * 7
     assert batch.is_face.tolist() == [True] * 9 + [False] * 3
@@ -98,8 +99,7 @@ def test_held_out_faces_are_never_drawn(renders: StoredFaces, photos: StoredFace
 
 def test_an_exact_batch_is_the_middle_of_the_stored_crops(renders: StoredFaces) -> None:
     batch, face = renders.read_exact([3, 1]), renders[1]
-    expected = torch.from_numpy(face.crop_srgb[16:144, 16:144] / np.float32(255)).permute(2, 0, 1)
-    torch.testing.assert_close(batch.crops_srgb[1], expected)
+    assert torch.equal(batch.crops_srgb[1], torch.from_numpy(face.crop_srgb[16:144, 16:144].copy()).permute(2, 0, 1))
     np.testing.assert_allclose(batch.points_px[1], face.points_px - 16, atol=1e-4)
     np.testing.assert_array_equal(batch.is_seen[1], face.is_seen)
 

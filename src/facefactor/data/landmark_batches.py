@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,6 +32,8 @@ from facefactor.data.synthetic_sample import decode_synthetic_sample
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.photo.landmarks import NUM_LANDMARKS
 
+MOST_KEPT = 20_000
+"""Faces of a source that stay in memory, 85 kB each: reading one takes longer than cutting a crop out of it."""
 FIRST_LOOK_SHARE = 0.4
 """Of the looks; the others are further looks, on which the accuracy depends."""
 CUT_OFF_SHARE, COVER_SHARE, SHRINK_SHARE, DEGRADE_SHARE = 0.06, 0.15, 0.15, 0.3
@@ -42,8 +44,8 @@ CUT_OFF_SHARE, COVER_SHARE, SHRINK_SHARE, DEGRADE_SHARE = 0.06, 0.15, 0.15, 0.3
 class LandmarkBatch:
     """Crops of ENCODER_CROP_PX pixels with what is known of their landmarks."""
 
-    crops_srgb: Float[Tensor, "batch 3 128 128"]
-    """sRGB-encoded, [0, 1]."""
+    crops_srgb: UInt8[Tensor, "batch 3 128 128"]
+    """sRGB-encoded, in bytes, which is what loader processes hand over fastest."""
     points_px: Float[Tensor, "batch 478 2"]
     """Pixels of the crop; may lie outside it."""
     trust: Float[Tensor, "batch 478"]
@@ -57,6 +59,10 @@ class LandmarkBatch:
 
     def __len__(self) -> int:
         return len(self.crops_srgb)
+
+    def decoded(self) -> Float[Tensor, "batch 3 128 128"]:
+        """The crops as networks take them, sRGB in [0, 1]."""
+        return self.crops_srgb.float() / 255.0
 
     def to(self, device: torch.device | str) -> "LandmarkBatch":
         """Copy to a device."""
@@ -91,12 +97,21 @@ class StoredFaces:
     def __init__(self, *folders: Path) -> None:
         self._corpora = [_open(folder) for folder in folders]
         self._starts = list(itertools.accumulate(map(len, self._corpora), initial=0))
+        self._kept: dict[int, StoredFace] = {}
 
     def __len__(self) -> int:
         return self._starts[-1]
 
     def __getitem__(self, index: int) -> StoredFace:
-        """Read one face, 0 to len - 1."""
+        """Read one face, 0 to len - 1; the first MOST_KEPT that are read are kept."""
+        if index not in self._kept:
+            face = self._read(index)
+            if len(self._kept) >= MOST_KEPT:
+                return face
+            self._kept[index] = face
+        return self._kept[index]
+
+    def _read(self, index: int) -> StoredFace:
         if not 0 <= index < len(self):
             raise IndexError(f"the corpora hold {len(self)} faces, got index {index}")
         number = bisect.bisect_right(self._starts, index) - 1
@@ -230,7 +245,7 @@ def _miss(crop_srgb: NDArray[np.uint8]) -> _Crop:
 def _join(crops: Sequence[_Crop]) -> LandmarkBatch:
     pictures = torch.from_numpy(np.stack([crop.crop_srgb for crop in crops]))
     return LandmarkBatch(
-        crops_srgb=pictures.permute(0, 3, 1, 2).float().div_(255.0),
+        crops_srgb=pictures.permute(0, 3, 1, 2),
         points_px=torch.from_numpy(np.stack([crop.points_px for crop in crops])).float(),
         trust=torch.from_numpy(np.stack([crop.trust for crop in crops])).float(),
         is_seen=torch.from_numpy(np.stack([crop.is_seen for crop in crops])).float(),

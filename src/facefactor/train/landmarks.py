@@ -119,7 +119,7 @@ def train_landmarks(
 def objective(network: nn.Module, batch: LandmarkBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
     """The regime's loss, with its parts beside it."""
     batch = batch.to(next(network.parameters()).device)
-    answer: LandmarkAnswer = network(batch.crops_srgb)
+    answer: LandmarkAnswer = network(batch.decoded())
     points = points_loss(answer.points_px, batch)
     seen = binary_cross_entropy_with_logits(answer.visibility_logits, batch.is_seen, reduction="none").mean(dim=1)
     seen = (seen * batch.is_render).sum() / batch.is_render.sum().clamp_min(1)
@@ -177,7 +177,7 @@ class HeldOutLandmarks:
         """Error of the 51 inner points, medians in per cent of √area of all points' box; wrong visibilities."""
         numbers, device = {}, next(network.parameters()).device
         for name, batch in self._batches.items():
-            answer: LandmarkAnswer = network(batch.crops_srgb.to(device))
+            answer: LandmarkAnswer = network(batch.to(device).decoded())
             numbers[f"{name}_percent"] = float(inner_error_percent(answer.points_px.cpu(), batch).median())
             if name == "render":
                 wrong = (answer.visibility_logits.cpu() > 0) != (batch.is_seen > 0.5)
