@@ -20,6 +20,7 @@ from facefactor.data.synthetic_sample import encode_synthetic_sample
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing, FaceError
 from facefactor.face.model import FaceModel, load_face_model
+from facefactor.train import breed
 from facefactor.train.breed import HELD_OUT_EVERY, Breeding, BreedSettings, HeldOutPhotos
 from facefactor.train.checkpoint import save_weights
 from facefactor.train.inverse import HeldOutFaces
@@ -69,8 +70,10 @@ class Writer:
 
 
 @pytest.fixture
-def make(rendered_photos, first, held_out, model, init):
-    """A function that makes a run in a folder."""
+def make(rendered_photos, first, held_out, model, init, monkeypatch):
+    """A function that makes a run in a folder, with small sheets."""
+    monkeypatch.setattr(breed, "SHEET_ROWS", 2)
+    monkeypatch.setattr(breed, "SHEET_VARIANTS", 1)
 
     def make_run(folder: Path, settings: BreedSettings = SETTINGS) -> Breeding:
         photos = rendered_photos[0]
@@ -107,6 +110,7 @@ def test_it_stops_when_held_out_photos_get_no_better(make, tmp_path: Path, monke
         return {"photo_landmark_percent": next(errors), **numbers}
 
     monkeypatch.setattr(Breeding, "_measure", measure)
+    monkeypatch.setattr(Breeding, "_describe", lambda self, *arguments: None)
     monkeypatch.setattr(Breeding, "_fine_tune", lambda self, folder, weights, bred: weights_copy(weights, folder))
     run = make(tmp_path, BreedSettings(rounds=5, num_steps=2, batch_size=4, variants=1, keep_corpora=False))
     run.run()
@@ -120,6 +124,7 @@ def weights_copy(weights: Path, folder: Path) -> None:
 
 
 def test_a_killed_run_goes_on_in_its_round_and_ends_the_same(make, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(Breeding, "_describe", lambda self, *arguments: None)
     make(tmp_path / "whole").run()
 
     class Killed(BaseException):
