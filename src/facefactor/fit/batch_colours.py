@@ -88,12 +88,17 @@ class BatchColours:
             code: in the crops' camera; its light and reflectance are not looked at.
             crops_srgb: [0, 1].
         """
-        views = self.look(code, crops_srgb)
-        reflectance, light = self._best_tone(views, code.reflectance)
+        reflectance, light = self.explain(self.look(code, crops_srgb))
+        return code.with_reflectance(reflectance).with_light(light)
+
+    @torch.no_grad()
+    def explain(self, views: FaceViews) -> tuple[Float[Tensor, "batch coeffs"], Float[Tensor, "batch 9 3"]]:
+        """Find reflectance and light of faces that were looked at."""
+        reflectance, light = self._best_tone(views)
         for _ in range(ALTERNATIONS):
             reflectance = self._reflectance(views, light)
-            light = self._light(views, self.albedo(reflectance), views.weights)
-        return code.with_reflectance(reflectance).with_light(light)
+            light = self._light(views, self.albedo(reflectance))
+        return reflectance, light
 
     @torch.no_grad()
     def look(self, code: FaceCode[Tensor], crops_srgb: Float[Tensor, "batch 3 size size"]) -> FaceViews:
@@ -132,14 +137,14 @@ class BatchColours:
         errors = [self.photometric_error(views, mean, strength * white) for strength in WHITE_STRENGTHS_TRIED]
         return torch.stack(errors).amin(dim=0)
 
-    def _best_tone(self, views: FaceViews, like: Tensor) -> tuple[Tensor, Tensor]:
+    def _best_tone(self, views: FaceViews) -> tuple[Tensor, Tensor]:
         """Choose skin tone and light together, as `PhotoObjective.best_colours` does."""
         trials, lights, losses = [], [], []
         for tone in TONES_TRIED:
-            reflectance = torch.zeros_like(like)
+            reflectance = views.weights.new_zeros(len(views.weights), len(self._log_basis))
             reflectance[:, 0] = tone
             albedo = self.albedo(reflectance)
-            light = self._light(views, albedo, views.weights)
+            light = self._light(views, albedo)
             trials.append(reflectance)
             lights.append(light)
             losses.append(self._loss(views, reflectance, albedo, light))
@@ -161,10 +166,10 @@ class BatchColours:
             + settings.negative_light * negative_light(irradiance)
         )
 
-    def _light(self, views: FaceViews, albedo: Tensor, weights: Tensor) -> Float[Tensor, "batch 9 3"]:
+    def _light(self, views: FaceViews, albedo: Tensor) -> Float[Tensor, "batch 9 3"]:
         """Least-squares light for an albedo, in linear light, channel by channel."""
         observed = srgb_to_linear(views.observed_srgb)
-        share = weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-9)
+        share = views.weights / views.weights.sum(dim=1, keepdim=True).clamp_min(1e-9)
         ridge = views.basis.new_tensor([CONSTANT_RIDGE] + [DIRECTIONAL_RIDGE] * 8).diag()
         channels = []
         for channel in range(3):

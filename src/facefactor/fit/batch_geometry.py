@@ -29,7 +29,7 @@ from facefactor.fit.geometry_stage import (
     LANDMARK_SPREAD,
 )
 
-STEPS = 6
+STEPS = 5
 """From a trained network's answer; farther starts need more."""
 FIRST_DAMPING = 1e-2
 POSE_SIZE = 6

@@ -27,7 +27,7 @@ from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px
 from facefactor.export.atomic import write_bytes
 from facefactor.face.model import FaceModel
-from facefactor.fit.batch_colours import BatchColours
+from facefactor.fit.batch_colours import BatchColours, FaceViews
 from facefactor.fit.batch_geometry import BatchGeometry
 from facefactor.losses.landmark import landmark_weights
 
@@ -135,8 +135,7 @@ class PhotoExplainer:
             chosen = numbers[start : start + BATCH_SIZE]
             batch = photos.read_exact(chosen)
             answered = encoder(batch.crops_srgb.to(device)).map(lambda part: part.cpu())
-            explained = self.polish(answered, batch) if self._polish else answered
-            views = self._colours.look(explained, batch.crops_srgb)
+            explained, views = self._explain(answered, batch)
             side_px = face_box_side_px([photos[number] for number in chosen])
             yield Explanation(
                 np.array(chosen, dtype=np.int64),
@@ -148,10 +147,14 @@ class PhotoExplainer:
                 ).numpy(),
             )
 
-    def polish(self, code: FaceCode[Tensor], batch: CropBatch) -> FaceCode[Tensor]:
-        """Bring codes nearer to the landmarks and colours of their photos."""
+    def _explain(self, code: FaceCode[Tensor], batch: CropBatch) -> tuple[FaceCode[Tensor], FaceViews]:
+        """Bring codes nearer to the landmarks and colours of their photos, and see the photos' skin through them."""
+        if not self._polish:
+            return code, self._colours.look(code, batch.crops_srgb)
         posed = self._geometry.fit(code, batch.landmarks_px, self._weights * batch.visibility)
-        return self._colours.fit(posed, batch.crops_srgb)
+        views = self._colours.look(posed, batch.crops_srgb)
+        reflectance, light = self._colours.explain(views)
+        return posed.with_reflectance(reflectance).with_light(light), views
 
 
 def join_explanations(parts: Sequence[Explanation]) -> Explanation:
