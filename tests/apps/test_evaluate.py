@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
+from facefactor.apps import evaluate
 from facefactor.apps.cli import main
+from facefactor.data.crops import mean_landmarks_mm
+from facefactor.photo.detect import FaceBox
+from facefactor.photo.landmarks import NUM_LANDMARKS, Landmarks
+from facefactor.photo.read import Photo
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,3 +58,42 @@ def test_an_unknown_suite_is_wrong_use(tmp_path, capsys):
         main(["evaluate", "nothing", "--data", str(tmp_path), "--out", str(tmp_path)])
     assert ended.value.code == 2
     assert "invalid choice" in capsys.readouterr().err
+
+
+class MeanFaceInEveryBox:
+    """Stands in for both landmark detectors: lays the mean face into the box, moved by some pixels."""
+
+    def __init__(self, shift_px: float, graph: Path | None = None) -> None:
+        self.shift_px, self.facts = shift_px, {"weights_hash": str(graph)}
+
+    def detect(self, photo: Photo, box: FaceBox) -> Landmarks:
+        scale = box.height / 160
+        points_px = mean_landmarks_mm()[:, :2] * (scale, -scale) + box.centre_px
+        return Landmarks(points_px + np.array([self.shift_px, 0]), np.ones(NUM_LANDMARKS))
+
+
+def test_landmarks_are_measured_against_teacher_and_truth(photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "NetworkLandmarks", lambda path: MeanFaceInEveryBox(2.0, path))
+    monkeypatch.setattr(evaluate, "MediaPipeLandmarks", lambda: MeanFaceInEveryBox(0.0))
+    data = tmp_path / "data"
+    shutil.copytree(photos, data)
+    points = np.random.default_rng(0).uniform((180, 60), (270, 170), (68, 2)).T
+    truth = {"pt3d_68": np.concatenate([points, np.zeros((1, 68))]), "Pose_Para": np.zeros((1, 7))}
+    savemat(data / "astronaut.mat", truth)
+    command = ["evaluate", "landmarks", "--data", str(data), "--graphs", "graphs", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["weights"] == str(Path("graphs") / "landmarks.onnx")
+    (measure,) = report["photos"]
+    assert 0.5 < measure["agreement_percent"] < 5  # 2 px of a face of about 100
+    assert measure["network_percent"] != measure["teacher_percent"]
+    assert report["failed"] == [f"{data / 'grey.png'}: no face detected"]
+    assert "found_by_network: 1" in printed
+    assert printed.endswith(f"{tmp_path / 'out' / 'report.md'}\n")
+
+
+@pytest.mark.parametrize("suite", ["portraits", "landmarks"])
+def test_no_folder_of_photos_is_one_line(suite, tmp_path, capsys):
+    assert main(["evaluate", suite, "--data", str(tmp_path / "gone"), "--out", str(tmp_path / "report")]) == 2
+    assert capsys.readouterr().err == f"facefactor: {tmp_path / 'gone'}: no folder of photos\n"

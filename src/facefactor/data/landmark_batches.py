@@ -34,7 +34,7 @@ from facefactor.photo.landmarks import NUM_LANDMARKS
 
 MOST_KEPT = 20_000
 """Faces of a source that stay in memory, 85 kB each: reading one takes longer than cutting a crop out of it."""
-FIRST_LOOK_SHARE = 0.4
+FIRST_LOOK_SHARE = 0.3
 """Of the looks; the others are further looks, on which the accuracy depends."""
 CUT_OFF_SHARE, COVER_SHARE, SHRINK_SHARE, DEGRADE_SHARE = 0.06, 0.15, 0.15, 0.3
 """Of the crops to which each is done; renders are degraded when they are made, so only photos are here."""
