@@ -19,9 +19,9 @@ def test_a_runs_weights_become_graphs(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["export-weights", str(tmp_path / "run"), "--out", str(tmp_path / "graphs")]) == 0
     names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
     assert names == ["encoder.onnx", "decoder.onnx"]
-    predictor = Predictor(tmp_path / "graphs", num_threads=1)
-    assert predictor.encoder_facts["step"] == "12"
-    assert len(predictor.encoder_facts["weights_hash"]) == 16
+    predictor = Predictor(tmp_path / "graphs" / "encoder.onnx", num_threads=1)
+    assert predictor.facts["step"] == "12"
+    assert len(predictor.facts["weights_hash"]) == 16
     code = predictor.encode(np.zeros((1, 128, 128, 3), dtype=np.float32))
     np.testing.assert_allclose(code.rotation, [[0.25, 0.25, 0.25]], atol=1e-6)
 

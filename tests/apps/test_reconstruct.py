@@ -2,7 +2,7 @@
 """`facefactor reconstruct` end to end: every kind of file a person has, its output, its messages, its exit codes.
 
 The photo is NASA's portrait of Eileen Collins (`skimage.data.astronaut`, public domain). Where only the files and
-messages matter the fit is a stand-in that answers the mean face; fits of a few steps serve the geometry.
+messages matter the engine is a stand-in that answers the mean face.
 """
 
 import contextlib
@@ -18,15 +18,12 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut, rocket
 
-pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")
-torch = pytest.importorskip("torch", reason="torch (the extra `train`) is not installed")
+from facefactor.apps import cli, engines, reconstruct, reconstruction
+from facefactor.code.face_code import FaceCode
+from facefactor.errors import OutputUnwritable
+from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
 
-from facefactor.apps import cli, reconstruct, reconstruction  # noqa: E402
-from facefactor.camera.projection import crop_intrinsics  # noqa: E402
-from facefactor.code.face_code import FaceCode  # noqa: E402
-from facefactor.errors import OutputUnwritable  # noqa: E402
-from facefactor.fit.fit import FaceFit  # noqa: E402
-from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks  # noqa: E402
+pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")
 
 FACE = Image.fromarray(astronaut()[:330, 60:390])
 """The astronaut's head and shoulders; the face is about 100 px."""
@@ -43,13 +40,13 @@ UPRIGHT_TO_STORED = {
 """How a camera that writes each EXIF orientation stores an upright picture."""
 
 
-class MeanFaceFitter:
-    """Stands in for the fit: the mean face at the nominal distance."""
+class MeanFaceEngine:
+    """Stands in for any engine: the mean face at the nominal distance."""
 
-    def __init__(self, *_: object) -> None: ...
+    name, weights_hash = "mean", None
 
-    def fit(self, crop_srgb, *_: object) -> FaceFit:
-        return FaceFit(FaceCode.neutral().to_torch(), crop_intrinsics(len(crop_srgb)), 0.1, 0.2, 1.0)
+    def describe(self, face: object) -> FaceCode[np.ndarray]:
+        return FaceCode.neutral()
 
 
 @dataclass
@@ -88,10 +85,10 @@ def landmark_detector() -> MediaPipeLandmarks:
 
 @pytest.fixture(scope="module")
 def quick(landmark_detector) -> Iterator[None]:
-    """Replace what takes long: the fit, the pictures, the texture and the GLB; and start MediaPipe once."""
+    """Replace what takes long: the engine, the pictures, the texture and the GLB; and start MediaPipe once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reconstruction, "FaceFitter", MeanFaceFitter)
-        patch.setattr(reconstruction, "MediaPipeLandmarks", lambda: landmark_detector)
+        patch.setattr(reconstruct, "open_engine", lambda name, model: MeanFaceEngine())
+        patch.setattr(reconstruction, "open_landmark_detector", lambda: landmark_detector)
         patch.setattr(reconstruction, "render_views", lambda face, K, crop_srgb: [crop_srgb] * 7)
         patch.setattr(reconstruction, "bake_albedo", lambda *_: np.zeros((1, 1, 3), np.uint8))
         patch.setattr(reconstruct, "encode_glb", lambda mesh: b"a mesh")
@@ -262,14 +259,11 @@ def test_stopping_leaves_whole_faces_only(quick, photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("module", "extra"), [("torch", "train"), ("mediapipe", "prepare")])
 def test_a_missing_install_is_one_line_with_the_command(photos, tmp_path, monkeypatch, module, extra):
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr(reconstruction, "MediaPipeLandmarks", MediaPipeLandmarks)
-    run = run_command(tmp_path / "out", photos / "whole.jpg")
+    monkeypatch.setattr(reconstruct, "open_engine", engines.open_engine)
+    monkeypatch.setattr(reconstruction, "open_landmark_detector", engines.open_landmark_detector)
+    run = run_command(tmp_path / "out", photos / "whole.jpg", "--engine", "fit")
     assert (run.exit_code, len(run.err.splitlines()), run.files) == (2, 1, [])
     assert f"pip install 'facefactor[{extra}]'" in run.err
-
-
-def test_the_command_imports_no_torch_before_it_runs():
-    assert not {"torch", "jaxtyping"} & set(vars(reconstruct))
 
 
 def test_a_photo_of_108_megapixels_is_done(quick, tmp_path):
@@ -283,5 +277,8 @@ def test_writing_reports_what_cannot_be_written(quick, photos, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputUnwritable):
         reconstruct.reconstruct_file(
-            reconstruction.Reconstructor(), photos / "whole.jpg", tmp_path / "file" / "p", "largest"
+            reconstruction.Reconstructor(engine=MeanFaceEngine()),
+            photos / "whole.jpg",
+            tmp_path / "file" / "p",
+            "largest",
         )

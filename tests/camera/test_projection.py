@@ -3,6 +3,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.autograd import gradcheck
@@ -25,8 +26,7 @@ def similarity(scale, angle_deg, shift):
 
 def test_convention_the_axis_meets_the_middle_of_the_crop():
     K = crop_intrinsics(224)
-    centre = project_points(torch.tensor([[0.0, 0.0, -1000.0]]), K)
-    torch.testing.assert_close(centre, torch.tensor([[112.0, 112.0]]))
+    np.testing.assert_allclose(project_points(np.array([[0.0, 0.0, -1000.0]]), K), [[112.0, 112.0]])
     assert K[0, 0] == K[1, 1] == 1015.0
 
 
@@ -37,9 +37,8 @@ def test_convention_the_field_of_view_is_12_6_degrees_at_any_size():
 
 
 def test_convention_up_in_the_camera_frame_is_up_in_the_image():
-    K = crop_intrinsics(224)
-    right_and_up = project_points(torch.tensor([[10.0, 20.0, -1015.0]]), K)
-    torch.testing.assert_close(right_and_up, torch.tensor([[122.0, 92.0]]))
+    right_and_up = project_points(np.array([[10.0, 20.0, -1015.0]]), crop_intrinsics(224))
+    np.testing.assert_allclose(right_and_up, [[122.0, 92.0]])
 
 
 def test_convention_depth_is_minus_z():
@@ -49,7 +48,7 @@ def test_convention_depth_is_minus_z():
 def test_projection_equals_the_formula_point_by_point():
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(3, 7, 3, generator=generator, dtype=torch.float64) * 80 - torch.tensor([0.0, 0.0, 900.0])
-    intrinsics = torch.stack([crop_intrinsics(size, dtype=torch.float64) for size in (100, 200, 300)])
+    intrinsics = torch.stack([torch.from_numpy(crop_intrinsics(size)) for size in (100, 200, 300)])
     pixels = project_points(points, intrinsics)
     for batch in range(3):
         for index in range(7):
@@ -60,13 +59,13 @@ def test_projection_equals_the_formula_point_by_point():
 
 def test_gradients_of_the_projection_are_right():
     points = torch.tensor([[10.0, -20.0, -700.0], [0.0, 5.0, -900.0]], dtype=torch.float64, requires_grad=True)
-    assert gradcheck(project_points, (points, crop_intrinsics(64, dtype=torch.float64).requires_grad_()))
+    assert gradcheck(project_points, (points, torch.from_numpy(crop_intrinsics(64)).requires_grad_()))
 
 
 @pytest.mark.parametrize("angle_deg", [0.0, 30.0, -90.0, 180.0])
 def test_the_photo_camera_lands_where_the_crop_lands(angle_deg):
     T_photo_crop = similarity(2.7, angle_deg, (431.5, -20.25))
-    K_crop = crop_intrinsics(224, dtype=torch.float64)
+    K_crop = torch.from_numpy(crop_intrinsics(224))
     R = matrix_from_euler_deg(torch.tensor([25.0, -10.0, 5.0], dtype=torch.float64))
     t = torch.tensor([30.0, -12.0, -1040.0], dtype=torch.float64)
     points = 80 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -85,7 +84,7 @@ def test_the_photo_camera_works_on_a_batch_with_one_intrinsics():
     transforms = torch.stack([similarity(1.0, 10.0, (3, 4)), similarity(0.5, -50.0, (9, 0))])
     R = matrix_from_axis_angle(torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.5, 0.0]], dtype=torch.float64))
     t = torch.tensor([[0.0, 0.0, -1000.0], [5.0, 6.0, -900.0]], dtype=torch.float64)
-    K_crop = crop_intrinsics(100, dtype=torch.float64)
+    K_crop = torch.from_numpy(crop_intrinsics(100))
     batched = photo_camera(transforms, K_crop, R, t)
     for index in range(2):
         for part, single in zip(batched, photo_camera(transforms[index], K_crop, R[index], t[index]), strict=True):
@@ -101,7 +100,7 @@ def test_convention_a_crop_turned_clockwise_onto_the_photo_turns_the_camera_fram
 def test_gradients_of_the_photo_camera_are_right():
     R = matrix_from_axis_angle(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)).requires_grad_()
     t = torch.tensor([1.0, 2.0, -900.0], dtype=torch.float64, requires_grad=True)
-    transform, K = similarity(1.5, 20.0, (10, 5)), crop_intrinsics(96, dtype=torch.float64)
+    transform, K = similarity(1.5, 20.0, (10, 5)), torch.from_numpy(crop_intrinsics(96))
     assert gradcheck(lambda R, t: photo_camera(transform, K, R, t), (R, t))
 
 
@@ -130,3 +129,13 @@ def test_two_focal_lengths_are_refused():
 def test_a_crop_without_size_is_refused(size_px):
     with pytest.raises(ValueError, match="positive size"):
         crop_intrinsics(size_px)
+
+
+def test_arrays_have_the_photo_camera_that_tensors_have():
+    transform, K = similarity(1.5, 20.0, (10, 5)), torch.from_numpy(crop_intrinsics(96))
+    R, t = matrix_from_euler_deg(torch.tensor([25.0, -10.0, 5.0]).double()), torch.tensor([1.0, 2.0, -900.0]).double()
+    expected = photo_camera(transform, K, R, t)
+    camera = photo_camera(*(part.numpy() for part in (transform, K, R, t)))
+    for part, tensor in zip(camera, expected, strict=True):
+        assert isinstance(part, np.ndarray)
+        np.testing.assert_allclose(part, tensor.numpy(), atol=1e-9)

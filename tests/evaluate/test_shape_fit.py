@@ -11,7 +11,7 @@ from facefactor.evaluate import shape_fit
 from facefactor.evaluate.shape_fit import fit_mean, fit_shape
 from facefactor.evaluate.target import make_target
 from facefactor.face.closest import closest_points
-from facefactor.face.morph import JAW_OPEN, MOUTH_CLOSE
+from facefactor.face.linear_bases import JAW_OPEN, MOUTH_CLOSE
 
 NEUTRAL = np.zeros(len(EXPRESSION_NAMES))
 

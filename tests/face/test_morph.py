@@ -9,8 +9,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.face.linear_bases import BLINK_INDICES, bound_mouth_close
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
-from facefactor.face.morph import BLINK_INDICES, MorphableFace, bound_mouth_close
+from facefactor.face.morph import MorphableFace
 from facefactor.photo import landmarks as names
 from facefactor.render.rasterise import rasterise
 

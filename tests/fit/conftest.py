@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -21,7 +22,8 @@ from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
 from facefactor.fit.fit import FaceFitter
 from facefactor.light.spherical_harmonics import ambient_light, directional_light
-from facefactor.render.picture import render_picture
+from facefactor.render.picture import View
+from facefactor.render.skin_error import VisibleSkin
 
 SIZE_PX = 224
 WHITE_SRGB = 0.93
@@ -83,19 +85,17 @@ def known_code() -> FaceCode[Tensor]:
 @pytest.fixture(scope="session")
 def render(model: FaceModel, face: MorphableFace, landmark_model: LinearPoints):
     """A function of a code, and if wanted another albedo, that gives its scene before a white wall."""
-    triangles = torch.from_numpy(model.triangles_subdivided).long()
+    wall = np.full((SIZE_PX, SIZE_PX, 3), WHITE_SRGB)
 
     def scene_of(code: FaceCode[Tensor], albedo: Tensor | None = None) -> Scene:
         albedo = face.albedo(code.reflectance[None])[0] if albedo is None else albedo
-        K, R = crop_intrinsics(SIZE_PX), matrix_from_axis_angle(code.rotation)
+        K, R = torch.from_numpy(crop_intrinsics(SIZE_PX)).float(), matrix_from_axis_angle(code.rotation)
         vertices = face.subdivide(face.vertices(code.shape[None], code.expression[None]))
         camera = move_to_camera(vertices, R[None], code.translation[None])
-        wall = torch.full((1, SIZE_PX, SIZE_PX, 3), WHITE_SRGB)
-        picture = render_picture(
-            camera, albedo[None], code.illumination[None], K, triangles, SIZE_PX, SIZE_PX, background_srgb=wall
-        )
+        view = View(camera[0].numpy(), K.numpy(), model.triangles_subdivided, SIZE_PX, SIZE_PX)
+        picture = torch.from_numpy(view.picture(albedo.numpy(), code.illumination.numpy(), wall))
         points = move_to_camera(landmark_model.place(code.shape[None], code.expression[None])[0], R, code.translation)
-        return Scene(code, picture.srgb[0], project_points(points, K), K, albedo)
+        return Scene(code, picture, project_points(points, K), K, albedo)
 
     return scene_of
 
@@ -103,3 +103,16 @@ def render(model: FaceModel, face: MorphableFace, landmark_model: LinearPoints):
 @pytest.fixture(scope="session")
 def scene(render, known_code: FaceCode[Tensor]) -> Scene:
     return render(known_code)
+
+
+@pytest.fixture(scope="session")
+def skin_of(model: FaceModel, face: MorphableFace):
+    """A function of a scene and a code that gives the skin the scene shows of that face, and the code's albedo."""
+
+    def skin(scene: Scene, code: FaceCode[Tensor], coverage: np.ndarray | None = None):
+        vertices = face.vertices(code.shape[None], code.expression[None])
+        posed = move_to_camera(vertices, matrix_from_axis_angle(code.rotation)[None], code.translation[None])[0].numpy()
+        seen = VisibleSkin.of(model, posed, scene.K.numpy(), scene.crop_srgb.numpy(), coverage)
+        return seen, face.albedo(code.reflectance[None])[0].numpy()
+
+    return skin

@@ -33,7 +33,7 @@ def crops_srgb(faces: SyntheticFaces, truth: FaceCode[Tensor]) -> Tensor:
 
 @pytest.fixture(scope="module")
 def colours(faces: SyntheticFaces) -> BatchColours:
-    return BatchColours(faces.model, crop_intrinsics(128))
+    return BatchColours(faces.model, torch.from_numpy(crop_intrinsics(128)).float())
 
 
 def test_the_true_colours_have_nearly_no_error(

@@ -8,15 +8,15 @@ from torch import Tensor
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
+from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.linear_points import LinearPoints, dense_landmarks
 from facefactor.face.model import load_face_model
-from facefactor.face.morph import bound_mouth_close
 from facefactor.fit.batch_geometry import BatchGeometry
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.losses.landmark import landmark_weights
 
 SIZE_PX, COUNT = 128, 6
-K = crop_intrinsics(SIZE_PX)
+K = torch.from_numpy(crop_intrinsics(SIZE_PX)).float()
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,13 @@ from facefactor.losses.landmark import landmark_weights
 SIZE_PX = 224
 SPREAD_PX = 0.006 * SIZE_PX
 """Standard deviation that the stage grants a detected point."""
+K = torch.from_numpy(crop_intrinsics(SIZE_PX)).float()
 
 
 def project(model: LinearPoints, shape: Tensor, expression: Tensor, R: Tensor, translation: Tensor) -> Tensor:
     """(478, 2) pixels."""
     points = model.place(shape[None], expression[None])[0]
-    return project_points(move_to_camera(points, R, translation), crop_intrinsics(SIZE_PX))
+    return project_points(move_to_camera(points, R, translation), K)
 
 
 def project_geometry(model: LinearPoints, geometry: Geometry) -> Tensor:
@@ -74,7 +75,7 @@ def test_landmarks_are_those_of_the_whole_face(landmark_model: LinearPoints, fac
 def test_the_mean_face_is_found_in_its_pose(landmark_model: LinearPoints, euler_deg: tuple):
     R, translation = matrix_from_euler_deg(torch.tensor(euler_deg)), torch.tensor([4.0, -25.0, -1000.0])
     detected = project(landmark_model, torch.zeros(80), torch.zeros(52), R, translation)
-    geometry = fit_geometry(landmark_model, detected, landmark_weights(), crop_intrinsics(SIZE_PX), SIZE_PX)
+    geometry = fit_geometry(landmark_model, detected, landmark_weights(), K, SIZE_PX)
     # Here no prior pulls away from the truth, so what is left is the solver's.
     assert angle_deg(matrix_from_axis_angle(geometry.rotation), R) < 0.1
     assert (project_geometry(landmark_model, geometry) - detected).norm(dim=1).max() < 0.05
@@ -85,7 +86,7 @@ def test_the_mean_face_is_found_in_its_pose(landmark_model: LinearPoints, euler_
 def test_anybody_is_found_at_no_higher_cost_than_the_truths(landmark_model: LinearPoints, yaw_deg: float, seed: int):
     truth = random_geometry(yaw_deg, seed)
     detected, weights = project_geometry(landmark_model, truth), landmark_weights()
-    geometry = fit_geometry(landmark_model, detected, weights, crop_intrinsics(SIZE_PX), SIZE_PX)
+    geometry = fit_geometry(landmark_model, detected, weights, K, SIZE_PX)
     assert cost(landmark_model, geometry, detected, weights) < cost(landmark_model, truth, detected, weights)
     # The priors pull shape and expression to the mean until points are off by a fraction of their granted spread.
     assert (project_geometry(landmark_model, geometry) - detected).norm(dim=1).mean() < 0.3 * SPREAD_PX
@@ -101,7 +102,7 @@ def test_impossible_expressions_stay_inside_their_bounds(landmark_model: LinearP
     expression[EXPRESSION_NAMES.index("eyeBlinkLeft")] = -0.6
     R, translation = torch.eye(3), torch.tensor([0.0, 0.0, -1000.0])
     detected = project(landmark_model, torch.zeros(80), expression, R, translation)
-    geometry = fit_geometry(landmark_model, detected, landmark_weights(), crop_intrinsics(SIZE_PX), SIZE_PX)
+    geometry = fit_geometry(landmark_model, detected, landmark_weights(), K, SIZE_PX)
     assert geometry.expression.min() >= 0
     assert geometry.expression.max() <= 1
     assert geometry.expression[EXPRESSION_NAMES.index("jawOpen")] > 0.9
@@ -114,5 +115,5 @@ def test_points_without_weight_are_not_looked_at(landmark_model: LinearPoints):
     weights = landmark_weights()
     spoiled = detected.clone()
     weights[100:200], spoiled[100:200] = 0.0, 5000.0
-    geometry = fit_geometry(landmark_model, spoiled, weights, crop_intrinsics(SIZE_PX), SIZE_PX)
+    geometry = fit_geometry(landmark_model, spoiled, weights, K, SIZE_PX)
     assert angle_deg(matrix_from_axis_angle(geometry.rotation), R) < 0.1

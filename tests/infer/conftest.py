@@ -11,7 +11,7 @@ from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.export import export_graphs
-from facefactor.infer.predictor import Predictor
+from facefactor.infer.predictor import ENCODER_FILE, Predictor
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def graphs(encoder: Encoder, model: FaceModel, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def predictor(graphs: Path) -> Predictor:
-    return Predictor(graphs, num_threads=1)
+    return Predictor(graphs / ENCODER_FILE, num_threads=1)
 
 
 @pytest.fixture

@@ -30,12 +30,12 @@ def code() -> "FaceCode[Tensor]":
 
 @pytest.fixture(scope="module")
 def decoded(model: FaceModel, code: "FaceCode[Tensor]") -> tuple[Tensor, ...]:
-    return Decoder(model)(code.pack())
+    return Decoder.of(model).map(torch.from_numpy).decode(code)
 
 
 def project(points_head: Tensor, code: "FaceCode[Tensor]") -> Tensor:
     points_camera = move_to_camera(points_head, matrix_from_axis_angle(code.rotation), code.translation)
-    return project_points(points_camera, crop_intrinsics(128))
+    return project_points(points_camera, torch.from_numpy(crop_intrinsics(128)).float())
 
 
 def test_vertices_and_albedo_are_the_face_models(
@@ -60,4 +60,31 @@ def test_the_68_landmarks_follow_the_outline(model: FaceModel, code: "FaceCode[T
     vertices_camera = move_to_camera(decoded[0], R, code.translation)
     points = read_points(vertices_camera, torch.from_numpy(corners).long(), torch.from_numpy(weights).float())
     points[:, :17] = read_contour(vertices_camera, R, contour_paths(model))
-    torch.testing.assert_close(decoded[2], project_points(points, crop_intrinsics(128)), atol=2e-4, rtol=0)
+    K = torch.from_numpy(crop_intrinsics(128)).float()
+    torch.testing.assert_close(decoded[2], project_points(points, K), atol=2e-4, rtol=0)
+
+
+def test_arrays_decode_to_what_tensors_decode_to(
+    model: FaceModel, code: "FaceCode[Tensor]", decoded: tuple[Tensor, ...]
+):
+    for array, tensor in zip(Decoder.of(model).decode(code.to_numpy()), decoded, strict=True):
+        assert array.dtype == np.float32
+        np.testing.assert_allclose(array, tensor.numpy(), atol=1e-4)
+
+
+def test_vertices_alone_are_those_of_whole_faces(
+    model: FaceModel, code: "FaceCode[Tensor]", decoded: tuple[Tensor, ...]
+):
+    arrays = code.to_numpy()
+    np.testing.assert_allclose(Decoder.of(model).vertices(arrays.shape, arrays.expression), decoded[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_shape", [(), (2, 3)])
+def test_a_code_without_one_batch_dimension_is_refused(model: FaceModel, batch_shape: tuple[int, ...]):
+    with pytest.raises(ValueError, match=r"must have one batch dimension, got \("):
+        Decoder.of(model).decode(FaceCode.neutral(batch_shape))
+
+
+def test_the_neutral_code_decodes_to_the_mean_head(model: FaceModel):
+    faces = Decoder.of(model).decode(FaceCode.neutral((1,)))
+    np.testing.assert_allclose(faces.vertices_mm[0], model.mean, atol=1e-4)

@@ -9,8 +9,10 @@ import torch
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import MissingExtra
 from facefactor.face.model import FaceModel
+from facefactor.graph_file import graph_facts, open_graph
 from facefactor.infer import export
-from facefactor.infer.export import IR_VERSION, OPSET, export_decoder, fold
+from facefactor.infer.decoder import DecodedFaces
+from facefactor.infer.export import DECODER_FORMAT, IR_VERSION, OPSET, export_decoder, fold
 from facefactor.infer.predictor import Predictor
 
 
@@ -37,6 +39,15 @@ def test_folding_leaves_the_encoder_alone(encoder: Encoder):
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
 
 
+def test_the_decoders_graph_answers_as_the_fast_path(graphs: Path, predictor: Predictor, crops_srgb: np.ndarray):
+    code = predictor.encode(crops_srgb)
+    session = open_graph(graphs / "decoder.onnx", DECODER_FORMAT, num_threads=1)
+    answers = session.run(list(DecodedFaces._fields), {"code": code.pack()})
+    for answer, expected in zip(answers, predictor.decode(code), strict=True):
+        np.testing.assert_allclose(answer, expected, atol=1e-4)
+    assert int(graph_facts(session)["flops_per_face"]) == pytest.approx(9e6, rel=0.1)
+
+
 @pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx"])
 def test_graphs_are_valid_and_of_versions_that_onnxruntime_reads(graphs: Path, name: str):
     graph = onnx.load(graphs / name)
@@ -52,9 +63,8 @@ def test_graphs_are_half_the_size_of_their_numbers(graphs: Path, encoder: Encode
 
 
 def test_graphs_say_how_much_they_compute(predictor: Predictor):
-    assert int(predictor.encoder_facts["flops_per_face"]) == pytest.approx(123e6, rel=0.01)
-    assert int(predictor.decoder_facts["flops_per_face"]) == pytest.approx(9e6, rel=0.1)
-    assert predictor.encoder_facts["trained_on"] == "nothing"
+    assert int(predictor.facts["flops_per_face"]) == pytest.approx(123e6, rel=0.01)
+    assert predictor.facts["trained_on"] == "nothing"
 
 
 def test_without_onnx_the_install_is_named(model: FaceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

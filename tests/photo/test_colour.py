@@ -3,6 +3,8 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.autograd import gradcheck
 
 from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
 
@@ -19,8 +21,15 @@ from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
     ],
 )
 def test_known_values_are_decoded_and_encoded(encoded: float, linear: float) -> None:
-    assert srgb_to_linear(encoded) == pytest.approx(linear, abs=1e-12)
-    assert linear_to_srgb(linear) == pytest.approx(encoded, abs=1e-12)
+    assert srgb_to_linear(np.array(encoded)) == pytest.approx(linear, abs=1e-12)
+    assert linear_to_srgb(np.array(linear)) == pytest.approx(encoded, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("linear", "srgb"), [(0.0, 0.0), (1.0, 1.0), (0.0031308, 0.04045), (0.18, 0.4614), (0.5, 0.7354), (-0.1, -1.292)]
+)
+def test_convention_srgb_encoding_at_known_points(linear: float, srgb: float) -> None:
+    assert linear_to_srgb(torch.tensor([linear], dtype=torch.float64)).item() == pytest.approx(srgb, abs=1e-4)
 
 
 def test_decoding_then_encoding_returns_every_byte() -> None:
@@ -29,7 +38,7 @@ def test_decoding_then_encoding_returns_every_byte() -> None:
     np.testing.assert_allclose(linear_to_srgb(srgb_to_linear(encoded)), encoded, atol=1e-7)
 
 
-def test_float32_stays_float32_and_bytes_become_float64() -> None:
+def test_precision_is_kept() -> None:
     assert srgb_to_linear(np.zeros(3, np.float32)).dtype == np.float32
     assert linear_to_srgb(np.zeros(3, np.float32)).dtype == np.float32
     assert srgb_to_linear(np.zeros(3, np.float64)).dtype == np.float64
@@ -37,3 +46,12 @@ def test_float32_stays_float32_and_bytes_become_float64() -> None:
 
 def test_the_curve_rises_everywhere() -> None:
     assert (np.diff(srgb_to_linear(np.linspace(-0.1, 1.1, 5001))) > 0).all()
+
+
+def test_gradients_of_the_encoding_are_right_and_finite_at_black() -> None:
+    values = torch.tensor([-0.2, 0.0, 1e-3, 0.02, 0.3, 1.0, 1.4], dtype=torch.float64, requires_grad=True)
+    assert gradcheck(linear_to_srgb, (values,))
+    assert gradcheck(srgb_to_linear, (values,))
+    linear_to_srgb(values).sum().backward()
+    assert values.grad is not None
+    assert values.grad[1] == 12.92

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vertex renderer: where vertices fall, how they are lit, which are seen, and what the photo shows there."""
 
+import numpy as np
 import pytest
 import torch
 from torch.autograd import gradcheck
 
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.light.spherical_harmonics import directional_light, shade
-from facefactor.render.picture import render_picture
-from facefactor.render.shade import linear_to_srgb
+from facefactor.photo.colour import linear_to_srgb
+from facefactor.render.picture import View
 from facefactor.render.vertex import MIN_FACING_COSINE, render_vertices, sample_picture
 
 SIZE_PX = 128
 CENTRE = torch.tensor([0.0, 0.0, -1000.0], dtype=torch.float64)
-K = crop_intrinsics(SIZE_PX, dtype=torch.float64)
+K = torch.from_numpy(crop_intrinsics(SIZE_PX))
 
 
 def sphere_at(icosphere, centre, radius_mm=80.0, num_subdivisions=4):
@@ -88,9 +89,9 @@ def test_the_rendered_picture_shows_at_the_vertices_the_colours_of_the_vertex_re
     """Two renderers, one face: sampling the picture at the vertices gives the vertices' colours."""
     vertices, triangles = sphere_at(icosphere, CENTRE)
     rendering = render(vertices, triangles)
-    albedo = torch.full_like(vertices, 0.6)
-    picture = render_picture(vertices, albedo, light(), K, triangles, SIZE_PX, SIZE_PX, supersample=1).srgb
-    sampled = sample_picture(picture, rendering.positions_px)
+    view_of_sphere = View(vertices[0].numpy(), K.numpy(), triangles.numpy(), SIZE_PX, SIZE_PX, supersample=1)
+    picture = torch.from_numpy(view_of_sphere.picture(np.full((1, 3), 0.6), light()[0].numpy())).double()
+    sampled = sample_picture(picture[None], rendering.positions_px)
     view = -torch.nn.functional.normalize(vertices, dim=-1)
     is_inner = rendering.is_visible & ((rendering.normals_camera * view).sum(-1) > 0.4)  # away from the outline
     expected = linear_to_srgb(rendering.colour_linear.clamp(0, 1))
@@ -144,3 +145,17 @@ def test_one_light_and_one_albedo_serve_a_batch(icosphere, dtype):
     rendering = render_vertices(both, albedo, light().to(dtype), K.to(dtype), triangles, SIZE_PX, SIZE_PX)
     assert rendering.colour_linear.shape == both.shape
     assert rendering.colour_linear.dtype == dtype
+
+
+def test_arrays_give_what_tensors_give(icosphere):
+    vertices, triangles = sphere_at(icosphere, CENTRE, num_subdivisions=3)
+    expected = render(vertices, triangles)
+    rendering = render_vertices(
+        *(part.numpy() for part in (vertices, torch.full_like(vertices, 0.6), light(), K, triangles)), SIZE_PX, SIZE_PX
+    )
+    for name, array in vars(rendering).items():
+        assert isinstance(array, np.ndarray)
+        np.testing.assert_allclose(array, getattr(expected, name).numpy(), atol=1e-9, err_msg=name)
+    picture = torch.rand(1, SIZE_PX, SIZE_PX, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sampled = sample_picture(picture.numpy(), rendering.positions_px)
+    np.testing.assert_allclose(sampled, sample_picture(picture, expected.positions_px).numpy(), atol=1e-9)

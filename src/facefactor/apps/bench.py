@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `facefactor bench`: how fast this machine encodes and decodes, and how near that is to its peak.
+"""The command `facefactor bench`: how fast this machine goes from a photo to its face, and in how much memory.
 
-What is timed depends on the sizes of the graphs and not on their weights, so an untrained encoder is measured where no
-graphs are given. The timings of a round follow each other, so that what else the machine does falls on all alike; a
+What is timed depends on the sizes of the encoder and not on its weights, so an untrained one is measured where no
+weights are there. The timings of a round follow each other, so that what else the machine does falls on all alike; a
 median over rounds is reported. The peak is that of numpy's float32 matrix product, on the same number of threads.
 """
 
 import argparse
 import functools
+import itertools
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -21,14 +23,21 @@ from pathlib import Path
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
+from facefactor.apps.engines import open_landmark_detector
 from facefactor.apps.facts import format_facts
+from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
 from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
-from facefactor.errors import NoFaceFound
-from facefactor.infer.predictor import Predictor
-from facefactor.photo.crop import crop_image, face_crop
+from facefactor.errors import AssetMissing, PhotoError
+from facefactor.export.atomic import encode_png
+from facefactor.export.glb import encode_glb
+from facefactor.export.record import encode_face_record
+from facefactor.face.model import load_face_model
+from facefactor.infer.engine import EncoderEngine, shipped_weights
+from facefactor.infer.predictor import ENCODER_FILE, Predictor
+from facefactor.photo.cropped_face import CroppedFace
 from facefactor.photo.detect import SlimeFaceDetector
-from facefactor.photo.read import read_photo
+from facefactor.photo.read import PHOTO_SUFFIXES, read_photo
 
 LARGE_BATCH = 32
 MATMUL_SCRIPT = """
@@ -44,21 +53,25 @@ print(2 * 1536**3 / min(seconds))
 def run(options: argparse.Namespace) -> int:
     """Measure, and print a table or JSON."""
     num_threads = options.threads or os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as folder:
-        if options.graphs is None:
-            _write_untrained_graphs(Path(folder))
-        predictor = Predictor(options.graphs or Path(folder), num_threads)
-    facts = {
+    facts: dict[str, object] = {
         "machine": {
             "architecture": platform.machine(),
             "threads": num_threads,
             "onnxruntime": onnxruntime.__version__,
-        },
-        "encoder": "untrained" if options.graphs is None else str(options.graphs),
-        **measure(predictor, num_threads, options.rounds),
+        }
     }
-    if options.photo is not None:
-        facts["photo_ms"] = measure_photo(predictor, options.photo, options.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = _weights(options.graphs, Path(folder))
+        facts["encoder"] = "untrained" if weights.is_relative_to(folder) else str(weights)
+        facts |= measure(Predictor(weights, num_threads=num_threads), num_threads, options.rounds)
+        if options.photo or options.photos:
+            model = load_face_model()
+            engine = EncoderEngine("inverse", model, weights, num_threads)
+            reconstructor = Reconstructor(model, engine, open_landmark_detector())
+    if options.photo:
+        facts["photo_ms"] = measure_photos(reconstructor, options.photo, options.rounds)
+    if options.photos:
+        facts["many"] = measure_memory(reconstructor, options.photos, options.count)
     print(format_facts(facts, options.json))
     return 0
 
@@ -78,7 +91,7 @@ def measure(predictor: Predictor, num_threads: int, rounds: int) -> dict[str, ob
     peaks = [matmul_flops_per_second(num_threads)]
     medians_ms = _medians_ms(tasks, rounds)
     peaks.append(matmul_flops_per_second(num_threads))
-    flops = int(predictor.encoder_facts["flops_per_face"])
+    flops = int(predictor.facts["flops_per_face"])
     shares = {}
     for count in (1, LARGE_BATCH):
         encode_ms = medians_ms[f"encode_batch{count}"]
@@ -92,29 +105,90 @@ def measure(predictor: Predictor, num_threads: int, rounds: int) -> dict[str, ob
     }
 
 
-def measure_photo(predictor: Predictor, path: Path, rounds: int) -> dict[str, float]:
-    """Time each part of the way from a photo's file to its largest face; medians in milliseconds.
+def measure_photos(reconstructor: Reconstructor, paths: list[Path], rounds: int) -> dict[str, float]:
+    """Time each part of the way from a photo's file to its largest face, and apart the making of its three files.
+
+    Returns:
+        Medians over rounds and photos, milliseconds; "all" ends with the face, "files" is what comes after.
 
     Raises:
-        PhotoError: the photo cannot be read or shows no face.
+        PhotoError: a photo cannot be read or shows no face.
     """
-    detector = SlimeFaceDetector()
-    photo = read_photo(path)
+    timings = [_photo_medians_ms(reconstructor, path, rounds) for path in paths]
+    medians = {name: statistics.median(timing[name] for timing in timings) for name in timings[0]}
+    to_face = sum(milliseconds for name, milliseconds in medians.items() if not name.startswith("file"))
+    return {**medians, "all": to_face, "files": sum(medians.values()) - to_face}
+
+
+def _photo_medians_ms(reconstructor: Reconstructor, path: Path, rounds: int) -> dict[str, float]:
+    photo, detector, landmark_detector = read_photo(path), SlimeFaceDetector(), open_landmark_detector()
     boxes = detector.detect(photo)
-    if not boxes:
-        raise NoFaceFound(f"{path}: no face found")
-    T_photo_crop = face_crop(boxes[0], ENCODER_CROP_PX)
-    crops = crop_image(photo, T_photo_crop, ENCODER_CROP_PX)[None]
-    code = predictor.encode(crops)
+    (found,) = reconstructor.find(photo)
+    crop = CroppedFace.of(photo, found, CROP_SIZE_PX)
+    face = reconstructor.describe(crop)
+    code, albedo, skin = face.code, reconstructor.albedo(face.code), reconstructor.skin(face)
+    record = reconstructor.record(face, skin.error(albedo, code.illumination))
+    posed = reconstructor.dress(face, albedo)
+    mesh, row = reconstructor.mesh(code, posed.albedo_linear), reconstructor.row(posed, crop)
     tasks: dict[str, Callable[[], object]] = {
         "read": lambda: read_photo(path),
         "detect": lambda: detector.detect(photo),
-        "crop": lambda: crop_image(photo, T_photo_crop, ENCODER_CROP_PX),
-        "encode": lambda: predictor.encode(crops),
-        "decode": lambda: predictor.decode(code),
+        "landmarks": lambda: landmark_detector.detect(photo, boxes[0]),
+        "crop": lambda: crop.srgb_at(ENCODER_CROP_PX),
+        "encode_and_decode": lambda: reconstructor.describe(crop),
+        "file_quality": lambda: reconstructor.skin(face).error(reconstructor.albedo(code), code.illumination),
+        "file_detail": lambda: reconstructor.dress(face, albedo),
+        "file_json": lambda: encode_face_record(record),
+        "file_mesh": lambda: reconstructor.mesh(code, posed.albedo_linear),
+        "file_glb": lambda: encode_glb(mesh),
+        "file_row": lambda: reconstructor.row(posed, crop),
+        "file_png": lambda: encode_png(row),
     }
-    medians_ms = _medians_ms(tasks, rounds)
-    return {**medians_ms, "all": sum(medians_ms.values())}
+    return _medians_ms(tasks, rounds)
+
+
+def measure_memory(reconstructor: Reconstructor, folder: Path, count: int | None) -> dict[str, float]:
+    """Take photos from their files to their faces, one after the other, and watch the process' memory.
+
+    Args:
+        reconstructor: with the engine to run.
+        folder: of photos, subfolders included; they are taken again from the first where there are too few.
+        count: of photos; None for each once.
+
+    Returns:
+        Photos and those that failed, photos per second, and megabytes: once a tenth of the photos is done, at the end,
+        and the most there ever were.
+
+    Raises:
+        AssetMissing: the folder holds no photos.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    if not paths:
+        raise AssetMissing(f"{folder}: no folder of photos")
+    count, failed, started = count or len(paths), 0, time.perf_counter()
+    for index, path in enumerate(itertools.islice(itertools.cycle(paths), count)):
+        try:
+            photo = read_photo(path)
+            for found in reconstructor.find(photo):
+                reconstructor.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))
+        except PhotoError:
+            failed += 1
+        if index == count // 10:
+            early_mb = _resident_mb()
+    return {
+        "photos": count,
+        "failed": failed,
+        "photos_per_second": count / (time.perf_counter() - started),
+        "memory_after_a_tenth_mb": early_mb,
+        "memory_at_the_end_mb": _resident_mb(),
+        "memory_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _resident_mb() -> float:
+    """Memory that this process holds now; Linux only, like the unit of `ru_maxrss`."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def matmul_flops_per_second(num_threads: int) -> float:
@@ -125,12 +199,18 @@ def matmul_flops_per_second(num_threads: int) -> float:
     return float(done.stdout)
 
 
-def _write_untrained_graphs(folder: Path) -> None:
+def _weights(graphs: Path | None, scratch: Path) -> Path:
+    """The encoder to measure: that of a folder, else the shipped one, else an untrained one made in `scratch`."""
+    if graphs is not None:
+        return graphs / ENCODER_FILE
+    shipped = shipped_weights("inverse")
+    if shipped.is_file():
+        return shipped
     from facefactor.encode.encoder import Encoder
-    from facefactor.face.model import load_face_model
-    from facefactor.infer.export import export_graphs
+    from facefactor.infer.export import export_encoder
 
-    export_graphs(Encoder(), load_face_model(), folder, {})
+    export_encoder(Encoder(), scratch / ENCODER_FILE, {"model_hash": load_face_model().model_hash})
+    return scratch / ENCODER_FILE
 
 
 def _medians_ms(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

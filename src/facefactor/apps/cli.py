@@ -108,7 +108,11 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="image files")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")
     parser.add_argument(
-        "--engine", choices=["fit"], default="fit", help="fit: search for the face that renders as the photo"
+        "--engine",
+        choices=["inverse", "fit"],
+        default="fit",
+        help="inverse: look once, by a network trained on rendered faces; fit: search for the face that renders as the "
+        "photo, which needs torch (default: fit)",
     )
     parser.add_argument(
         "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
@@ -336,14 +340,24 @@ def _add_bench(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "bench",
         parents=[verbosity],
-        help="time encoding and decoding on this machine",
-        description="Medians at batch 1 and 32, and the share of this machine's measured matrix-product peak.",
+        help="time the fast path on this machine",
+        description="Medians of encoding and decoding at batch 1 and 32, and the share of this machine's measured "
+        "matrix-product peak; of every part of the way from photos to faces; and the memory that many photos take.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--graphs", type=Path, metavar="DIR", help="exported graphs (default: an untrained network; as fast)"
+        "--graphs",
+        type=Path,
+        metavar="DIR",
+        help="an exported encoder (default: the shipped one; where none is, an untrained one, which is as fast)",
     )
-    parser.add_argument("--photo", type=Path, metavar="PHOTO", help="time the way from this file too, part by part")
+    parser.add_argument(
+        "--photo", nargs="+", type=Path, metavar="PHOTO", help="time the way from these files too, part by part"
+    )
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="run a folder's photos, and watch the memory")
+    parser.add_argument(
+        "--count", type=_positive_int, metavar="N", help="of --photos, over again where they are fewer (default: each)"
+    )
     parser.add_argument("--threads", type=_positive_int, metavar="N", help="default: as many as there are cores")
     parser.add_argument("--rounds", type=_positive_int, default=30, metavar="N", help="timings each (default: 30)")
     parser.set_defaults(handler="facefactor.apps.bench:run")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facefactor.apps.evaluate_encoders import evaluate_encoders
-from facefactor.apps.reconstruction import ENGINE, Reconstruction, Reconstructor
+from facefactor.apps.reconstruction import Reconstruction, Reconstructor
 from facefactor.errors import AssetMissing, PhotoError, PhotoUnreadable
 from facefactor.evaluate.landmarks import (
     SHEET_FACES,
@@ -19,6 +19,7 @@ from facefactor.evaluate.landmarks import (
     write_landmark_report,
 )
 from facefactor.evaluate.portraits import PortraitMeasure, portrait_paths, write_portrait_report
+from facefactor.face.albedo import albedo_from_log
 from facefactor.photo.detect import FaceBox, SlimeFaceDetector
 from facefactor.photo.landmarks import LandmarkDetector, Landmarks
 from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
@@ -41,6 +42,8 @@ def evaluate_portraits(data: Path, out: Path) -> int:
     if not paths:
         raise AssetMissing(f"{data}: no folder of photos")
     reconstructor = Reconstructor()
+    model, engine = reconstructor.model, reconstructor.engine.name
+    mean_albedo = albedo_from_log(model.log_albedo_mean)
     measures, failed, rows = [], [], []
     for path in paths:
         started = time.perf_counter()
@@ -49,11 +52,12 @@ def evaluate_portraits(data: Path, out: Path) -> int:
         except PhotoError as error:
             failed.append(str(error))
             continue
-        measures.append(_measure(path, face, time.perf_counter() - started))
+        seconds = time.perf_counter() - started
+        measures.append(_measure(path, face, face.skin.baseline_error(mean_albedo), seconds))
         rows.append(face.row_srgb)
     if not measures:
         raise AssetMissing(f"{data}: none of its {len(paths)} photos shows a face")
-    summary = write_portrait_report(out, ENGINE, reconstructor.model.model_hash, measures, failed, rows)
+    summary = write_portrait_report(out, engine, model.model_hash, measures, failed, rows)
     _print_summary(summary, out)
     return 0
 
@@ -121,13 +125,13 @@ def _print_summary(summary: dict[str, float], out: Path) -> None:
     print(out / "report.md")
 
 
-def _measure(path: Path, face: Reconstruction, seconds: float) -> PortraitMeasure:
+def _measure(path: Path, face: Reconstruction, baseline: float, seconds: float) -> PortraitMeasure:
     box = face.record.face_box_px
     return PortraitMeasure(
         photo=path.name,
         landmark_percent=100 * face.record.quality.landmark_px / math.sqrt(box.width * box.height),
-        photometric=face.fit.photometric,
-        baseline=face.fit.baseline_photometric,
+        photometric=face.record.quality.photometric,
+        baseline=baseline,
         yaw_deg=face.record.camera.yaw_deg,
         seconds=seconds,
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 from facefactor.encode.encoder import Encoder
 from facefactor.encode.landmark_network import LandmarkNetwork
 from facefactor.face.model import load_face_model
-from facefactor.infer.export import export_graphs, export_landmark_network
-from facefactor.infer.predictor import DECODER_FILE, ENCODER_FILE
+from facefactor.infer.export import DECODER_FILE, export_graphs, export_landmark_network
+from facefactor.infer.predictor import ENCODER_FILE
 from facefactor.photo.network_landmarks import SHIPPED_NETWORK
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.landmarks import REGIME as LANDMARK_REGIME

@@ -8,10 +8,11 @@ from torch import Tensor
 from facefactor.camera.pose import matrix_from_euler_deg, move_to_camera
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.face.linear_bases import JAW_OPEN, MOUTH_CLOSE
 from facefactor.face.model import FaceModel
-from facefactor.face.morph import JAW_OPEN, MOUTH_CLOSE, MorphableFace
+from facefactor.face.morph import MorphableFace
 from facefactor.light.presets import preset_light
-from facefactor.render.picture import render_picture
+from facefactor.render.picture import View
 
 TILE_PX = 256
 COLUMNS = 6
@@ -77,19 +78,13 @@ def _draw(
     yaw_deg: float,
     at_mm: tuple[float, float, float],
 ) -> np.ndarray:
-    vertices = face.subdivide(face.vertices(shape, expression))
-    R = matrix_from_euler_deg(torch.tensor([[yaw_deg, 0.0, 0.0]]))
-    picture = render_picture(
-        move_to_camera(vertices, R, torch.tensor([at_mm])),
-        face.albedo(reflectance),
-        preset_light("studio").float()[None],
-        crop_intrinsics(TILE_PX),
-        torch.from_numpy(model.triangles_subdivided).long(),
-        TILE_PX,
-        TILE_PX,
-        background_srgb=torch.full((1, TILE_PX, TILE_PX, 3), BACKGROUND_SRGB),
-    )
-    return (picture.srgb[0].clamp(0, 1) * 255).round().byte().numpy()
+    vertices = face.subdivide(face.vertices(shape, expression))[0].numpy()
+    R = matrix_from_euler_deg(np.array([yaw_deg, 0.0, 0.0]))
+    posed = move_to_camera(vertices, R, np.array(at_mm))
+    view = View(posed, crop_intrinsics(TILE_PX), model.triangles_subdivided, TILE_PX, TILE_PX)
+    background = np.full((TILE_PX, TILE_PX, 3), BACKGROUND_SRGB)
+    picture = view.picture(face.albedo(reflectance)[0].numpy(), preset_light("studio"), background)
+    return np.rint(255 * picture).astype(np.uint8)
 
 
 def _sheet(tiles: list[np.ndarray], columns: int) -> np.ndarray:

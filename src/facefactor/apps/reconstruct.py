@@ -11,18 +11,18 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from facefactor.apps.cli import EXIT_PHOTO_FAILED
+from facefactor.apps.engines import open_engine
 from facefactor.apps.outputs import FacePaths, name_folders
-from facefactor.errors import PhotoError, require
+from facefactor.apps.reconstruction import Reconstruction, Reconstructor
+from facefactor.errors import PhotoError
 from facefactor.export.atomic import encode_png, require_writable, write_together
 from facefactor.export.glb import encode_glb
 from facefactor.export.record import encode_face_record
+from facefactor.face.model import load_face_model
 from facefactor.photo.read import read_photo
-
-if TYPE_CHECKING:
-    from facefactor.apps.reconstruction import Reconstruction, Reconstructor
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,13 +30,12 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         OutputUnwritable: the output folder, or a file in it, cannot be written.
-        MissingExtra: torch or MediaPipe is not installed.
+        MissingExtra: the engine or the landmark detector needs something that is not installed.
+        AssetMissing: the engine's weights are not there.
     """
-    require("torch", "train", "fitting a photo")
     require_writable(options.out)
-    from facefactor.apps.reconstruction import Reconstructor
-
-    reconstructor = Reconstructor()
+    model = load_face_model()
+    reconstructor = Reconstructor(model, open_engine(options.engine, model))
     failures = 0
     for photo_path, folder in zip(options.photos, name_folders(options.photos), strict=True):
         start = time.perf_counter()
@@ -52,8 +51,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def reconstruct_file(
-    reconstructor: "Reconstructor", photo_path: Path, folder: Path, which: Literal["largest", "all"]
-) -> list[tuple[FacePaths, "Reconstruction"]]:
+    reconstructor: Reconstructor, photo_path: Path, folder: Path, which: Literal["largest", "all"]
+) -> list[tuple[FacePaths, Reconstruction]]:
     """Reconstruct one photo file and write its faces to a folder.
 
     Raises:
@@ -68,7 +67,7 @@ def reconstruct_file(
     return faces
 
 
-def write_face(paths: FacePaths, face: "Reconstruction") -> None:
+def write_face(paths: FacePaths, face: Reconstruction) -> None:
     """Write one face's three files, all or none.
 
     Raises:
@@ -83,12 +82,12 @@ def write_face(paths: FacePaths, face: "Reconstruction") -> None:
     )
 
 
-def _line(photo_path: Path, faces: list[tuple[FacePaths, "Reconstruction"]], start: float) -> str:
+def _line(photo_path: Path, faces: list[tuple[FacePaths, Reconstruction]], start: float) -> str:
     files = " ".join(str(path) for paths, _ in faces for path in paths)
     return f"{photo_path} → {files} ({time.perf_counter() - start:.1f} s)"
 
 
-def _json_lines(photo_path: Path, faces: list[tuple[FacePaths, "Reconstruction"]]) -> str:
+def _json_lines(photo_path: Path, faces: list[tuple[FacePaths, Reconstruction]]) -> str:
     lines = []
     for index, (paths, face) in enumerate(faces):
         entry = {

@@ -1,58 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One photo to reconstructed faces in memory, by the engine `fit`; needs the extras `train` and `prepare`.
+"""One photo to reconstructed faces in memory, by any engine and without torch.
 
-    photo ─find─► boxes, landmarks ─crop─► fit ─► FaceCode ─┬─ photo's camera, light, landmarks ──► FaceRecord (JSON)
-                                                            ├─ subdivided head, morphs, texture ──► GlbMesh (GLB)
-                                                            └─ pictures side by side ─────────────► row (PNG)
+    photo ─find─► boxes, landmarks ─crop─► engine ─► FaceCode ─┬─ photo's camera, light, landmarks ──► FaceRecord (JSON)
+                                                               ├─ subdivided head, morphs, texture ──► GlbMesh (GLB)
+                                                               └─ pictures side by side ─────────────► row (PNG)
 
 `reconstruct.py` is the command around it and writes the files.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from facefactor.apps.engines import DEFAULT_ENGINE, open_engine, open_landmark_detector
 from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle, move_to_camera
-from facefactor.camera.projection import PhotoCamera, crop_intrinsics, in_plane_rotation, photo_camera, project_points
+from facefactor.camera.projection import PhotoCamera, crop_intrinsics, in_plane_rotation, photo_camera
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.encode import ENCODER_CROP_PX
 from facefactor.errors import PhotoError
 from facefactor.export.glb import GlbMesh
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.export.row import lay_out_row
 from facefactor.export.texture import bake_albedo
 from facefactor.face.adjacency import adjacency_matrix, triangle_sides
-from facefactor.face.landmarks import NUM_CONTOUR, contour_paths, read_contour, read_points
+from facefactor.face.albedo import albedo_from_log
+from facefactor.face.linear_bases import JAW_OPEN, MOUTH_CLOSE, bound_mouth_close
 from facefactor.face.model import FaceModel, load_face_model
-from facefactor.face.morph import MorphableFace, bound_mouth_close
 from facefactor.fit.detail import DetailTransfer
-from facefactor.fit.fit import FaceFit, FaceFitter
-from facefactor.fit.objective import FitSettings
+from facefactor.infer.decoder import Decoder
+from facefactor.infer.engine import Engine
 from facefactor.light.spherical_harmonics import rotate_light
-from facefactor.photo.crop import (
-    crop_coverage,
-    crop_image,
-    face_crop,
-    photo_to_crop,
-    similarity_scale,
-)
+from facefactor.photo.crop import crop_to_photo
+from facefactor.photo.cropped_face import CroppedFace
 from facefactor.photo.detect import FaceBox
 from facefactor.photo.find import FoundFace, find_faces
-from facefactor.photo.landmarks import LandmarkDetector
-from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
+from facefactor.photo.landmarks import IBUG_51_FROM_478, LandmarkDetector
 from facefactor.photo.read import Photo
+from facefactor.render.skin_error import VisibleSkin
 from facefactor.render.views import PosedFace, render_views
 
-ENGINE = "fit"
 CROP_SIZE_PX = 224
-"""Side of the crop that is fitted."""
+"""Side of the crop that is fitted and whose detail is taken."""
 PICTURE_SIZE_PX = 256
 """Side of each picture in the row."""
 TEXTURE_SIZE_PX = 1024
@@ -67,6 +58,21 @@ FADE_STEPS = 6
 
 
 @dataclass(frozen=True, eq=False)
+class DescribedFace:
+    """A cropped face with its code, and what that decodes to."""
+
+    crop: CroppedFace
+    code: FaceCode[np.ndarray]
+    """One face in the crop's camera."""
+    vertices_mm: np.ndarray
+    """(V, 3) native, head frame."""
+    landmarks68_px: np.ndarray
+    """(68, 2) iBUG points, pixels of the photo."""
+    landmarks478_px: np.ndarray
+    """(478, 2) MediaPipe points, pixels of the photo."""
+
+
+@dataclass(frozen=True, eq=False)
 class Reconstruction:
     """One face of a photo with everything that is written about it."""
 
@@ -74,11 +80,9 @@ class Reconstruction:
     mesh: GlbMesh
     row_srgb: np.ndarray
     """(256, about 2076, 3) uint8: crop, overlay, geometry, albedo, shading, three relit views."""
-    found: FoundFace
-    fit: FaceFit
-    """In the camera of the crop."""
-    T_photo_crop: np.ndarray
-    """(3, 3) pixels of the fitted crop to pixels of the photo."""
+    described: DescribedFace
+    skin: VisibleSkin
+    """What the photometric error is of."""
 
 
 class Reconstructor:
@@ -86,142 +90,162 @@ class Reconstructor:
 
     Args:
         model: the face model; the shipped one by default.
-        settings: of the fit; the tuned ones by default.
-        landmark_detector: MediaPipe by default.
+        engine: what describes faces; the default one by default.
+        landmark_detector: the default one by default.
 
     Raises:
-        MissingExtra: MediaPipe is wanted and not installed.
+        MissingExtra: the default engine or detector is wanted and something it needs is not installed.
+        AssetMissing: the default engine is wanted and its weights are not there.
     """
 
     def __init__(
         self,
         model: FaceModel | None = None,
-        settings: FitSettings | None = None,
+        engine: Engine | None = None,
         landmark_detector: LandmarkDetector | None = None,
     ) -> None:
         self.model = load_face_model() if model is None else model
-        self._landmark_detector = landmark_detector or MediaPipeLandmarks()
-        self._fitter = FaceFitter(self.model, settings)
-        self._face = MorphableFace(self.model)
-        self._detail = DetailTransfer(self.model, self._face)
-        self._contour = contour_paths(self.model)
-        self._triangles = torch.from_numpy(self.model.triangles_subdivided).long()
-        self._opacity = self._face.subdivide(overlay_opacity(self.model)[None, :, None])[0, :, 0]
+        self.engine = engine or open_engine(DEFAULT_ENGINE, self.model)
+        self._landmark_detector = landmark_detector or open_landmark_detector()
+        self._decoder = Decoder.of(self.model)
+        self._detail = DetailTransfer(self.model)
+        self._opacity = self.model.subdivision @ overlay_opacity(self.model)
 
     def reconstruct(self, photo: Photo, which: Literal["largest", "all"] = "largest") -> list[Reconstruction]:
         """Reconstruct the largest face of a photo, or all of them, the largest first.
 
-        The same photo gives the same numbers, whatever ran before and however many threads torch has.
-
         Raises:
             NoFaceFound: there is none.
-            PhotoError: the fit of a face came to no finite answer.
+            PhotoError: the engine came to no finite answer for a face.
         """
-        faces = find_faces(photo, which, landmark_detector=self._landmark_detector)
-        with _one_thread(), torch.no_grad():
-            return [self._reconstruct_face(photo, found) for found in faces]
+        return [self._reconstruct_face(photo, found) for found in self.find(photo, which)]
 
-    def _reconstruct_face(self, photo: Photo, found: FoundFace) -> Reconstruction:
-        T_photo_crop = face_crop(found.landmarks, CROP_SIZE_PX)
-        crop_srgb = torch.from_numpy(crop_image(photo, T_photo_crop, CROP_SIZE_PX))
-        coverage = torch.from_numpy(crop_coverage(photo, T_photo_crop, CROP_SIZE_PX))
-        fit = self._fit(found, T_photo_crop, crop_srgb, coverage)
-        if not torch.isfinite(fit.code.pack()).all():
-            raise PhotoError(f"{photo.path or photo.name}: the fit came to no finite answer for the face found")
-        code = fit.code.with_expression(bound_mouth_close(fit.code.expression))
-        albedo_linear = self._detail.albedo(code, crop_srgb, fit.K, coverage)
-        return Reconstruction(
-            record=self._record(photo, found, replace(fit, code=code), T_photo_crop),
-            mesh=self._mesh(code, albedo_linear),
-            row_srgb=self._row(photo, code, albedo_linear, T_photo_crop),
-            found=found,
-            fit=fit,
-            T_photo_crop=T_photo_crop,
+    def find(self, photo: Photo, which: Literal["largest", "all"] = "largest") -> list[FoundFace]:
+        """Find the faces to reconstruct; see `find_faces`."""
+        return find_faces(photo, which, landmark_detector=self._landmark_detector)
+
+    def describe(self, crop: CroppedFace) -> DescribedFace:
+        """Ask the engine for a face's code, and decode it.
+
+        Raises:
+            PhotoError: the engine came to no finite answer.
+        """
+        code = self.engine.describe(crop)
+        if not np.isfinite(code.pack()).all():
+            photo = crop.photo
+            raise PhotoError(f"{photo.path or photo.name}: the engine came to no finite answer for the face found")
+        code = code.with_expression(bound_mouth_close(code.expression))
+        decoded = self._decoder.decode(code.map(lambda part: part[None]))
+        T_photo_crop = crop.transform_at(ENCODER_CROP_PX)
+        landmarks = (
+            crop_to_photo(points[0], T_photo_crop) for points in (decoded.landmarks68_px, decoded.landmarks478_px)
         )
+        return DescribedFace(crop, code, decoded.vertices_mm[0], *landmarks)
 
-    def _fit(self, found: FoundFace, T_photo_crop: np.ndarray, crop_srgb: Tensor, coverage: Tensor) -> FaceFit:
-        landmarks_px = photo_to_crop(found.landmarks.points_px, T_photo_crop)
-        with torch.enable_grad():
-            return self._fitter.fit(
-                crop_srgb,
-                torch.from_numpy(landmarks_px).float(),
-                torch.from_numpy(found.landmarks.visibility).float(),
-                coverage,
-            )
+    def albedo(self, code: FaceCode[np.ndarray]) -> np.ndarray:
+        """(S, 3) linear albedo at the subdivided vertices, of which the first V are the native ones."""
+        variation = np.tensordot(code.reflectance, self.model.reflectance_basis, axes=1)
+        return albedo_from_log(self.model.log_albedo_mean + variation)
 
-    def _record(self, photo: Photo, found: FoundFace, fit: FaceFit, T_photo_crop: np.ndarray) -> FaceRecord:
-        """Carry the fit from the crop to the photo, in double precision."""
-        code = fit.code.map(torch.Tensor.double)
-        transform = torch.from_numpy(T_photo_crop)
-        K_crop = crop_intrinsics(CROP_SIZE_PX, dtype=torch.float64)
-        camera = photo_camera(transform, K_crop, matrix_from_axis_angle(code.rotation), code.translation)
-        parts = code.to_numpy()
-        landmark_px = fit.landmark_px * similarity_scale(T_photo_crop)
+    def skin(self, face: DescribedFace) -> VisibleSkin:
+        """The skin over which the photometric error is taken."""
+        crop = face.crop
+        vertices_camera = _posed(face.vertices_mm, face.code)
+        return VisibleSkin.of(self.model, vertices_camera, crop_intrinsics(crop.size), crop.srgb, crop.coverage)
+
+    def record(self, face: DescribedFace, photometric: float) -> FaceRecord:
+        """Carry a face's numbers from the crop to the photo, in double precision."""
+        code, crop = face.code.map(lambda part: part.astype(np.float64)), face.crop
+        photo, box = crop.photo, crop.found.box
+        R, K_crop = matrix_from_axis_angle(code.rotation), crop_intrinsics(crop.size)
+        inner = list(IBUG_51_FROM_478)
+        offsets_px = face.landmarks478_px[inner] - crop.found.landmarks.points_px[inner]
+        landmark_px = float(np.linalg.norm(offsets_px, axis=1).mean())
         return FaceRecord(
             photo_name=photo.name,
             photo_width=photo.width,
             photo_height=photo.height,
-            engine=ENGINE,
-            weights_hash=None,
+            engine=self.engine.name,
+            weights_hash=self.engine.weights_hash,
             model_hash=self.model.model_hash,
-            face_box_px=FaceBoxPx(found.box.x, found.box.y, found.box.width, found.box.height),
-            camera=_camera_record(camera),
-            shape=parts.shape,
-            expression=parts.expression,
-            reflectance=parts.reflectance,
-            illumination=rotate_light(code.illumination, in_plane_rotation(transform)).numpy(),
-            geometry_corrective=parts.geometry_corrective,
-            reflectance_corrective=parts.reflectance_corrective,
-            landmarks_68_px=self._landmarks_68_px(fit.code, camera),
-            quality=Quality(fit.photometric, landmark_px, confidence(found.box, landmark_px, fit.photometric)),
+            face_box_px=FaceBoxPx(box.x, box.y, box.width, box.height),
+            camera=_camera_record(photo_camera(crop.T_photo_crop, K_crop, R, code.translation)),
+            shape=code.shape,
+            expression=code.expression,
+            reflectance=code.reflectance,
+            illumination=rotate_light(code.illumination, in_plane_rotation(crop.T_photo_crop)),
+            geometry_corrective=code.geometry_corrective,
+            reflectance_corrective=code.reflectance_corrective,
+            landmarks_68_px=face.landmarks68_px,
+            quality=Quality(photometric, landmark_px, confidence(box, landmark_px, photometric)),
         )
 
-    def _landmarks_68_px(self, code: FaceCode[Tensor], camera: PhotoCamera) -> np.ndarray:
-        """The 68 iBUG points in the photo: the outline as the photo's camera sees it, then the fixed inner points."""
-        vertices = self._face.vertices(code.shape[None], code.expression[None]).double()
-        posed = move_to_camera(vertices, camera.R[None], camera.t[None])
-        corners = torch.from_numpy(self.model.landmarks68_vertices).long()[NUM_CONTOUR:]
-        weights = torch.from_numpy(self.model.landmarks68_weights)[NUM_CONTOUR:].double()
-        points = torch.cat(
-            (read_contour(posed, camera.R[None], self._contour), read_points(posed, corners, weights)), 1
-        )
-        return project_points(points, camera.K)[0].numpy()
+    def dress(self, face: DescribedFace, albedo_linear: np.ndarray) -> PosedFace:
+        """Pose the subdivided head before the crop's camera, with the photo's detail in its albedo."""
+        code, crop = face.code, face.crop
+        surface = _posed(self.model.subdivision @ face.vertices_mm, code)
+        view = (crop_intrinsics(crop.size), crop.srgb, crop.coverage)
+        detailed = self._detail.albedo(surface, albedo_linear, code.illumination, *view)
+        return PosedFace(surface, detailed, code.illumination, self.model.triangles_subdivided, self._opacity)
 
-    def _mesh(self, code: FaceCode[Tensor], albedo_linear: Tensor) -> GlbMesh:
-        """The refined head of this identity with its expressions as morphs, opening with the face's own."""
-        model, face = self.model, self._face
-        albedo = albedo_linear.numpy()
+    def mesh(self, code: FaceCode[np.ndarray], albedo_linear: np.ndarray) -> GlbMesh:
+        """The subdivided head of this identity with its expressions as morphs, opening with the face's own.
+
+        Args:
+            code: of one face.
+            albedo_linear: (S, 3).
+        """
+        model = self.model
+        neutral, deltas = self._morphs(code.shape)
         return GlbMesh(
-            vertices_mm=face.subdivide(face.neutral(code.shape[None]))[0].numpy(),
+            vertices_mm=neutral,
             triangles=model.triangles_subdivided,
             uv=model.uv_subdivided,
             uv_triangles=model.uv_triangles_subdivided,
             texture_srgb=bake_albedo(
-                albedo, model.triangles_subdivided, model.uv_subdivided, model.uv_triangles_subdivided, TEXTURE_SIZE_PX
+                albedo_linear,
+                model.triangles_subdivided,
+                model.uv_subdivided,
+                model.uv_triangles_subdivided,
+                TEXTURE_SIZE_PX,
             ),
             morph_names=EXPRESSION_NAMES,
-            morph_deltas_mm=face.subdivide(face.expressions(code.shape)).numpy(),
-            morph_weights=code.expression.numpy(),
+            morph_deltas_mm=deltas,
+            morph_weights=code.expression,
         )
 
-    def _row(self, photo: Photo, code: FaceCode[Tensor], albedo_linear: Tensor, T_photo_crop: np.ndarray) -> np.ndarray:
-        scale = CROP_SIZE_PX / PICTURE_SIZE_PX
-        crop_srgb = crop_image(photo, T_photo_crop @ np.diag([scale, scale, 1.0]), PICTURE_SIZE_PX)
-        views = render_views(
-            self._pose(code, albedo_linear), crop_intrinsics(PICTURE_SIZE_PX), torch.from_numpy(crop_srgb)
-        )
-        return lay_out_row([crop_srgb, *(view.numpy() for view in views)])
+    def row(self, face: PosedFace, crop: CroppedFace) -> np.ndarray:
+        """The row of pictures, uint8."""
+        crop_srgb = crop.srgb_at(PICTURE_SIZE_PX)
+        return lay_out_row([crop_srgb, *render_views(face, crop_intrinsics(PICTURE_SIZE_PX), crop_srgb)])
 
-    def _pose(self, code: FaceCode[Tensor], albedo_linear: Tensor) -> PosedFace:
-        vertices = self._face.subdivide(self._face.vertices(code.shape[None], code.expression[None]))
-        R = matrix_from_axis_angle(code.rotation)
-        return PosedFace(
-            vertices_camera=move_to_camera(vertices, R[None], code.translation[None])[0],
-            albedo_linear=albedo_linear,
-            illumination=code.illumination,
-            triangles=self._triangles,
-            opacity=self._opacity,
+    def _reconstruct_face(self, photo: Photo, found: FoundFace) -> Reconstruction:
+        face = self.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))
+        albedo, skin = self.albedo(face.code), self.skin(face)
+        posed = self.dress(face, albedo)
+        return Reconstruction(
+            record=self.record(face, skin.error(albedo, face.code.illumination)),
+            mesh=self.mesh(face.code, posed.albedo_linear),
+            row_srgb=self.row(posed, face.crop),
+            described=face,
+            skin=skin,
         )
+
+    def _morphs(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The subdivided neutral head (S, 3) and what each expression at weight 1 adds to it (52, S, 3).
+
+        The model is linear in the weights, but for mouthClose, which is bounded by jawOpen: its part is that on an open
+        jaw.
+        """
+        expressions = np.eye(1 + len(EXPRESSION_NAMES), len(EXPRESSION_NAMES), k=-1, dtype=np.float32)
+        expressions[1 + MOUTH_CLOSE, JAW_OPEN] = 1.0
+        heads = self._decoder.vertices(np.broadcast_to(shape, (len(expressions), len(shape))), expressions)
+        without = np.zeros(len(EXPRESSION_NAMES), dtype=int)
+        without[MOUTH_CLOSE] = 1 + JAW_OPEN
+        deltas = heads[1:] - heads[without]
+        columns = np.concatenate([heads[:1], deltas]).transpose(1, 0, 2).reshape(self.model.num_vertices, -1)
+        subdivided = (self.model.subdivision @ columns).reshape(self.model.num_subdivided, -1, 3).transpose(1, 0, 2)
+        return subdivided[0], subdivided[1:]
 
 
 def confidence(box: FaceBox, landmark_px: float, photometric: float) -> float:
@@ -237,36 +261,30 @@ def confidence(box: FaceBox, landmark_px: float, photometric: float) -> float:
     return min(max(box.confidence, 0.0), 1.0) / ((1.0 + landmark**2) * (1.0 + colour**2))
 
 
-def overlay_opacity(model: FaceModel) -> Float[Tensor, " vertices"]:
-    """How much of the photo each native vertex hides: 1 inside the face, 0 from the face region's border outwards."""
+def overlay_opacity(model: FaceModel) -> np.ndarray:
+    """How much of the photo each native vertex hides, (V,) float32: 1 inside the face, 0 from its border outwards."""
     outside = np.setdiff1d(model.regions["skin"], np.concatenate([model.regions[name] for name in OVERLAY_REGIONS]))
     inside = np.ones(model.num_vertices)
     inside[outside] = 0.0
     neighbours = adjacency_matrix(triangle_sides(model.triangles), model.num_vertices)
     for _ in range(FADE_STEPS):
         inside = (inside + neighbours @ inside) / (1.0 + neighbours.sum(axis=1).A1)
-    return torch.from_numpy(np.clip(2.0 * inside - 1.0, 0.0, 1.0)).float()
+    return np.clip(2.0 * inside - 1.0, 0.0, 1.0).astype(np.float32)
 
 
-def _camera_record(camera: PhotoCamera) -> CameraRecord:
+def _posed(vertices_mm: np.ndarray, code: FaceCode[np.ndarray]) -> np.ndarray:
+    """Vertices of the head frame before the crop's camera."""
+    return move_to_camera(vertices_mm, matrix_from_axis_angle(code.rotation), code.translation)
+
+
+def _camera_record(camera: PhotoCamera[np.ndarray]) -> CameraRecord:
     yaw_deg, pitch_deg, roll_deg = euler_deg_from_matrix(camera.R).tolist()
     return CameraRecord(
-        K=camera.K.numpy(),
-        R=camera.R.numpy(),
-        t=camera.t.numpy(),
+        K=camera.K,
+        R=camera.R,
+        t=camera.t,
         yaw_deg=yaw_deg,
         pitch_deg=pitch_deg,
         roll_deg=roll_deg,
-        distance_mm=float(torch.linalg.vector_norm(camera.t)),
+        distance_mm=float(np.linalg.norm(camera.t)),
     )
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Hold torch to one thread: sums over several are not the same from run to run, and the work is too small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Head space to camera space to pixels (torch)."""
+"""Head space to camera space to pixels."""

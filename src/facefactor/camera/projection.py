@@ -10,48 +10,48 @@ A crop is a similarity of its photo: crop pixels go to photo pixels by T = [[s Q
 image. Because T K_crop = K_photo blockdiag(Q, 1) when K_crop has one focal length, and Q turns the image exactly as
 the camera turned about its axis, the photo has an exact camera of its own: K_photo has the focal length s f, and the
 rotation moves into R and t. The light, which lives in the camera frame, turns with it: see `in_plane_rotation`.
+For numpy arrays and torch tensors.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
+import numpy as np
+
+from facefactor.arrays import Array, array_namespace, constant_like
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 SIMILARITY_TOLERANCE = 1e-5
 """How far, relative to its scale, a transform may be from a similarity; a float32 matrix is within it."""
 
 
-class PhotoCamera(NamedTuple):
+class PhotoCamera(NamedTuple, Generic[Array]):
     """The camera of a photo: x_camera = R x_head + t in millimetres, pixels by K."""
 
-    K: Float[Tensor, "*batch 3 3"]
-    R: Float[Tensor, "*batch 3 3"]
-    t: Float[Tensor, "*batch 3"]
+    K: Float[Array, "*batch 3 3"]
+    R: Float[Array, "*batch 3 3"]
+    t: Float[Array, "*batch 3"]
 
 
-def crop_intrinsics(
-    size_px: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
-) -> Float[Tensor, "3 3"]:
-    """Make the intrinsics K of a square crop: nominal focal length, principal point at the centre.
+def crop_intrinsics(size_px: int) -> Float[np.ndarray, "3 3"]:
+    """Make the intrinsics K of a square crop, float64: nominal focal length, principal point at the centre.
 
     Args:
         size_px: width and height of the crop.
-        dtype: of the matrix.
-        device: of the matrix.
     """
     if size_px <= 0:
         raise ValueError(f"a crop must have a positive size, got {size_px} px")
     focal_px, centre_px = FOCAL_PER_CROP_SIZE * size_px, size_px / 2.0
-    rows = [[focal_px, 0.0, centre_px], [0.0, focal_px, centre_px], [0.0, 0.0, 1.0]]
-    return torch.tensor(rows, dtype=dtype, device=device)
+    return np.array([[focal_px, 0.0, centre_px], [0.0, focal_px, centre_px], [0.0, 0.0, 1.0]])
 
 
 def project_points(
-    points_camera: Float[Tensor, "*batch points 3"], K: Float[Tensor, "*intrinsics 3 3"]
-) -> Float[Tensor, "*batch points 2"]:
+    points_camera: Float[Array, "*batch points 3"], K: Float[Array, "*intrinsics 3 3"]
+) -> Float[Array, "*batch points 2"]:
     """Project points to pixels.
 
     Args:
@@ -63,22 +63,23 @@ def project_points(
         Pixels, x right and y down, the top-left corner of the image at (0, 0).
     """
     depth_mm = depth_from_camera(points_camera)
-    x, y, _ = points_camera.unbind(-1)
-    ray = torch.stack((x / depth_mm, -y / depth_mm, torch.ones_like(x)), dim=-1)
+    xp = array_namespace(points_camera)
+    x, y = points_camera[..., 0], points_camera[..., 1]
+    ray = xp.stack((x / depth_mm, -y / depth_mm, xp.ones_like(x)), axis=-1)
     return (ray @ K.mT)[..., :2]
 
 
-def depth_from_camera(points_camera: Float[Tensor, "*batch points 3"]) -> Float[Tensor, "*batch points"]:
+def depth_from_camera(points_camera: Float[Array, "*batch points 3"]) -> Float[Array, "*batch points"]:
     """Read each point's distance along the camera's axis, -z, in millimetres; positive in front of the camera."""
     return -points_camera[..., 2]
 
 
 def photo_camera(
-    T_photo_crop: Float[Tensor, "*batch 3 3"],
-    K_crop: Float[Tensor, "*intrinsics 3 3"],
-    R: Float[Tensor, "*batch 3 3"],
-    t: Float[Tensor, "*batch 3"],
-) -> PhotoCamera:
+    T_photo_crop: Float[Array, "*batch 3 3"],
+    K_crop: Float[Array, "*intrinsics 3 3"],
+    R: Float[Array, "*batch 3 3"],
+    t: Float[Array, "*batch 3"],
+) -> PhotoCamera[Array]:
     """Carry a pose found in a crop over to the photo, exactly.
 
     Args:
@@ -99,7 +100,7 @@ def photo_camera(
     return PhotoCamera(K=K_photo, R=turn @ R, t=(turn @ t[..., None])[..., 0])
 
 
-def in_plane_rotation(T_photo_crop: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+def in_plane_rotation(T_photo_crop: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 3 3"]:
     """Find the rotation from the crop's camera frame to the photo's, a turn about the camera's axis.
 
     The light of a crop's face code is in the crop's camera frame; rotated by this matrix it is in the photo's.
@@ -108,34 +109,35 @@ def in_plane_rotation(T_photo_crop: Float[Tensor, "*batch 3 3"]) -> Float[Tensor
         ValueError: the transform is no similarity.
     """
     _check_similarity(T_photo_crop)
-    linear = T_photo_crop[..., :2, :2]
-    scale = torch.sqrt(torch.linalg.det(linear))[..., None, None]
-    in_image = torch.zeros_like(T_photo_crop)
-    in_image[..., :2, :2] = linear / scale
-    in_image[..., 2, 2] = 1.0
-    return _flip_y_and_z(in_image)
+    xp = array_namespace(T_photo_crop)
+    turn = T_photo_crop[..., :2, :2] / xp.sqrt(xp.linalg.det(T_photo_crop[..., :2, :2]))[..., None, None]
+    sideways = xp.concat((turn, xp.zeros_like(turn[..., :1])), axis=-1)
+    # A similarity's last row is that of a rotation about the axis.
+    return _flip_y_and_z(xp.concat((sideways, T_photo_crop[..., 2:, :]), axis=-2))
 
 
-def _flip_y_and_z(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+def _flip_y_and_z(matrix: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 3 3"]:
     """Change a linear map between the camera frame (y up, z to the viewer) and the image's (y down, z away)."""
-    signs = torch.tensor([1.0, -1.0, -1.0], dtype=matrix.dtype, device=matrix.device)
+    signs = constant_like([1.0, -1.0, -1.0], matrix)
     return signs[:, None] * matrix * signs
 
 
-def _check_similarity(transform: Float[Tensor, "*batch 3 3"]) -> None:
-    linear = transform.detach()[..., :2, :2]
-    scale_squared = torch.linalg.det(linear)
-    gram = linear @ linear.mT - scale_squared[..., None, None] * torch.eye(2, dtype=linear.dtype, device=linear.device)
-    last_row = transform.detach()[..., 2, :] - torch.tensor([0.0, 0.0, 1.0], dtype=linear.dtype, device=linear.device)
-    is_similarity = (scale_squared > 0.0) & (gram.abs().amax((-1, -2)) <= SIMILARITY_TOLERANCE * scale_squared)
-    if not bool((is_similarity & (last_row.abs().amax(-1) == 0.0)).all()):
+def _check_similarity(transform: Float[Array, "*batch 3 3"]) -> None:
+    xp = array_namespace(transform)
+    linear, last_row = transform[..., :2, :2], transform[..., 2, :]
+    scale_squared = xp.linalg.det(linear)
+    gram = linear @ linear.mT - scale_squared[..., None, None] * constant_like([[1.0, 0.0], [0.0, 1.0]], linear)
+    stretch = xp.max(xp.abs(gram), axis=(-2, -1))
+    is_similarity = (scale_squared > 0.0) & (stretch <= SIMILARITY_TOLERANCE * scale_squared)
+    keeps_plane = xp.all(last_row == constant_like([0.0, 0.0, 1.0], last_row), axis=-1)
+    if not bool(xp.all(is_similarity & keeps_plane)):
         raise ValueError(
             f"T_photo_crop must scale, turn and shift (no shear, stretch or mirror), got {transform.tolist()}"
         )
 
 
-def _check_one_focal_length(K: Float[Tensor, "*batch 3 3"]) -> None:
-    square = K.detach()[..., :2, :2]
-    expected = square[..., :1, :1] * torch.eye(2, dtype=K.dtype, device=K.device)
-    if not bool((square == expected).all()):
+def _check_one_focal_length(K: Float[Array, "*batch 3 3"]) -> None:
+    xp = array_namespace(K)
+    has_one = (K[..., 0, 0] == K[..., 1, 1]) & (K[..., 0, 1] == 0.0) & (K[..., 1, 0] == 0.0)
+    if not bool(xp.all(has_one)):
         raise ValueError(f"the crop's K must have one focal length and no skew, got {K.tolist()}")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
+from facefactor.arrays import Array, to_numpy
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.errors import IncompatibleCode
 
@@ -48,7 +49,6 @@ CORRECTIVE_PARTS = ("geometry_corrective", "reflectance_corrective")
 PACKED_SIZE = sum(math.prod(dimensions) for dimensions in PART_SHAPES.values())
 """Length of a packed code without correctives."""
 
-Array = TypeVar("Array", bound=Any)
 Other = TypeVar("Other", bound=Any)
 
 
@@ -130,7 +130,7 @@ class FaceCode(Generic[Array]):
 
     def to_numpy(self) -> "FaceCode[np.ndarray]":
         """Copy with numpy parts; tensors are detached and brought to the CPU, their precision is kept."""
-        return self.map(_to_numpy)
+        return self.map(to_numpy)
 
     def to_torch(self) -> "FaceCode[Tensor]":
         """Copy with torch parts; numpy parts are copied in their precision, tensors are kept. Needs torch."""
@@ -219,10 +219,6 @@ class FaceCode(Generic[Array]):
 
 def _parts(code: FaceCode[Array]) -> dict[str, Array]:
     return {field.name: getattr(code, field.name) for field in fields(code)}
-
-
-def _to_numpy(part: Any) -> np.ndarray:
-    return part if isinstance(part, np.ndarray) else part.detach().cpu().numpy()
 
 
 def _check_sizes(code: FaceCode[Any]) -> None:

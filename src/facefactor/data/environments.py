@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from facefactor.camera.pose import matrix_from_euler_deg
 from facefactor.data.random_codes import LAMBERT, draw_exposure, harmonics
@@ -37,23 +36,20 @@ class Environments:
         paths = sorted(folder.glob("*.hdr"))
         if not paths:
             raise AssetMissing(f"{folder}: holds no .hdr panorama")
-        panoramas = (torch.from_numpy(read_radiance_file(path)) for path in paths)
-        return cls(tuple(project_environment_map(panorama).numpy() for panorama in panoramas))
+        return cls(tuple(project_environment_map(read_radiance_file(path)) for path in paths))
 
     def draw(self, generator: np.random.Generator) -> SceneLight:
         """Draw a place, a direction to look in, and an exposure."""
         light = self.lights[generator.integers(len(self.lights))].astype(np.float64)
         angles_deg = [generator.uniform(-180.0, 180.0), TILT_DEG * generator.standard_normal(), 0.0]
-        light = rotate_light(torch.from_numpy(light), _turn(angles_deg)).numpy()
+        light = rotate_light(light, _turn(angles_deg))
         light = light / (light[0] / light[0].mean()) ** DESATURATION
         facing = float(np.mean((harmonics(np.array([0.0, 0.15, 0.99])) * LAMBERT) @ light))
         strength = max(facing, 0.45 * float(light[0].mean() * harmonics(np.array([0.0, 0.0, 1.0]))[0]))
         return split_light(light * (draw_exposure(generator) / strength))
 
 
-def _turn(angles_deg: list[float]) -> torch.Tensor:
+def _turn(angles_deg: list[float]) -> np.ndarray:
     """Rotation by a yaw of any size, then a tilt of the camera."""
-    yaw, tilt = (
-        matrix_from_euler_deg(torch.tensor(angles)) for angles in ([angles_deg[0], 0, 0], [0, angles_deg[1], 0])
-    )
-    return (tilt @ yaw).double()
+    yaw_deg, tilt_deg, _ = angles_deg
+    return matrix_from_euler_deg(np.array([0.0, tilt_deg, 0.0])) @ matrix_from_euler_deg(np.array([yaw_deg, 0.0, 0.0]))

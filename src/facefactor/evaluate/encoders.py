@@ -30,10 +30,12 @@ from facefactor.camera.pose import (
     matrix_from_euler_deg,
     move_to_camera,
 )
+from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.synthetic import SyntheticFaces
+from facefactor.encode import ENCODER_CROP_PX
 from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px, landmark_box_side_px
 from facefactor.export.atomic import write_bytes, write_png
 from facefactor.face.model import FaceModel
@@ -176,7 +178,7 @@ def answer_in_batches(encoder: nn.Module, crops_srgb: Float[Tensor, "faces 3 siz
 
 @torch.no_grad()
 def draw_encoder_sheet(
-    encoder: nn.Module, suite: Suite, model: FaceModel, opacity: Float[Tensor, " vertices"]
+    encoder: nn.Module, suite: Suite, model: FaceModel, opacity: Float[np.ndarray, " vertices"]
 ) -> np.ndarray:
     """Draw photo, overlay, geometry, albedo and shading of photos spread evenly over a suite: (H, W, 3) uint8.
 
@@ -189,18 +191,16 @@ def draw_encoder_sheet(
     count = min(SHEET_PHOTOS, len(suite.crops_srgb))
     crops = suite.crops_srgb[torch.linspace(0, len(suite.crops_srgb) - 1, count).long()]
     code, face = answer_in_batches(encoder, crops), MorphableFace(model, native_albedo=True)
-    K, triangles = CropLandmarks(model).K, torch.from_numpy(model.triangles).long()
-    R = matrix_from_axis_angle(code.rotation)
-    vertices = move_to_camera(face.vertices(code.shape, code.expression), R, code.translation)
-    albedo = face.albedo(code.reflectance)
-    rows = []
-    for item in range(count):
-        posed = PosedFace(vertices[item], albedo[item], code.illumination[item], triangles, opacity)
-        crop = crops[item].movedim(0, -1)
-        rows.append(torch.cat([crop, *render_views(posed, K, crop)[:VIEWS]], dim=1))
-    rows += [torch.zeros_like(rows[0])] * (-count % SHEET_COLUMNS)
-    columns = [torch.cat(rows[first::SHEET_COLUMNS]) for first in range(SHEET_COLUMNS)]
-    return (torch.cat(columns, dim=1).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    heads, R = face.vertices(code.shape, code.expression), matrix_from_axis_angle(code.rotation)
+    vertices = move_to_camera(heads, R, code.translation).numpy()
+    albedo, lights = face.albedo(code.reflectance).numpy(), code.illumination.numpy()
+    K, rows = crop_intrinsics(ENCODER_CROP_PX), []
+    for item, crop in enumerate(crops.movedim(1, -1).numpy()):
+        posed = PosedFace(vertices[item], albedo[item], lights[item], model.triangles, opacity)
+        rows.append(np.concatenate([crop, *render_views(posed, K, crop)[:VIEWS]], axis=1))
+    rows += [np.zeros_like(rows[0])] * (-count % SHEET_COLUMNS)
+    columns = [np.concatenate(rows[first::SHEET_COLUMNS]) for first in range(SHEET_COLUMNS)]
+    return np.rint(255 * np.concatenate(columns, axis=1).clip(0, 1)).astype(np.uint8)
 
 
 def write_encoder_report(

@@ -33,7 +33,7 @@ class CropLandmarks:
 
     def __init__(self, model: FaceModel) -> None:
         self.points = dense_landmarks(model)
-        self.K = crop_intrinsics(ENCODER_CROP_PX)
+        self.K = torch.from_numpy(crop_intrinsics(ENCODER_CROP_PX)).float()
 
     def project(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
         """Pixels of the crop."""

@@ -7,7 +7,6 @@ surface for drawing by a Delaunay triangulation of its points' directions seen f
 """
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 from scipy.spatial import Delaunay, cKDTree
 
@@ -15,7 +14,7 @@ from facefactor.evaluate.shape_fit import ModelSurface, ShapeFit
 from facefactor.evaluate.target import FACE_RADIUS_MM, Target
 from facefactor.face.closest import closest_points
 from facefactor.light.presets import preset_light
-from facefactor.render.picture import GREY_ALBEDO_LINEAR, render_picture
+from facefactor.render.picture import GREY_ALBEDO_LINEAR, View
 
 CELL_PX = 240
 YAWS_DEG = (0.0, 45.0)
@@ -69,21 +68,12 @@ def triangulate_cloud(points: np.ndarray) -> np.ndarray:
 
 def _draw(vertices: np.ndarray, triangles: np.ndarray, albedo: np.ndarray) -> np.ndarray:
     """(CELL_PX, 2 CELL_PX, 3) uint8: one mesh from each of `YAWS_DEG`."""
-    turned = torch.from_numpy(np.stack([_before_camera(vertices, yaw) for yaw in YAWS_DEG]).astype(np.float32))
     focal_px = CAMERA_DISTANCE_MM * CELL_PX / FIELD_MM
-    K = torch.tensor([[focal_px, 0.0, CELL_PX / 2], [0.0, focal_px, CELL_PX / 2], [0.0, 0.0, 1.0]])
-    picture = render_picture(
-        turned,
-        torch.from_numpy(albedo.astype(np.float32))[None],
-        preset_light("studio")[None],
-        K,
-        torch.from_numpy(np.ascontiguousarray(triangles)),
-        CELL_PX,
-        CELL_PX,
-        background_srgb=torch.ones(1, CELL_PX, CELL_PX, 3),
-    )
-    cells = (picture.srgb * 255 + 0.5).to(torch.uint8).numpy()
-    return np.concatenate(list(cells), axis=1)
+    K = np.array([[focal_px, 0.0, CELL_PX / 2], [0.0, focal_px, CELL_PX / 2], [0.0, 0.0, 1.0]])
+    white = np.ones((CELL_PX, CELL_PX, 3))
+    views = [View(_before_camera(vertices, yaw), K, triangles, CELL_PX, CELL_PX) for yaw in YAWS_DEG]
+    cells = [view.picture(albedo, preset_light("studio"), white) for view in views]
+    return (np.concatenate(cells, axis=1) * 255 + 0.5).astype(np.uint8)
 
 
 def _before_camera(vertices: np.ndarray, yaw_deg: float) -> np.ndarray:

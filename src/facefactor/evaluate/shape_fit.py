@@ -23,8 +23,9 @@ from scipy.spatial.transform import Rotation
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.evaluate.target import FIRST_INNER, Landmarks3d, Target
 from facefactor.face.closest import closest_points
+from facefactor.face.linear_bases import JAW_OPEN, MOUTH_CLOSE
 from facefactor.face.model import FaceModel
-from facefactor.face.morph import JAW_OPEN, MOUTH_CLOSE, MorphableFace
+from facefactor.face.morph import MorphableFace
 from facefactor.face.normals import vertex_normals
 from facefactor.face.similarity import Similarity, fit_similarity
 from facefactor.photo.landmarks import IBUG_51_FROM_478

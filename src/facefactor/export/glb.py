@@ -196,7 +196,7 @@ def _smallest_unsigned(indices: np.ndarray) -> np.ndarray:
 def _add_surface(file: _BinaryFile, mesh: GlbMesh) -> tuple[gltf.Primitive, np.ndarray]:
     """Add the neutral head; return its primitive and (P,) the model vertex behind each of the file's vertices."""
     vertex_of, uv_of, triangles = split_at_seams(mesh.triangles, mesh.uv_triangles)
-    normals = vertex_normals(mesh.vertices_mm, mesh.triangles)
+    normals = _unit_normals(mesh.vertices_mm, mesh.triangles)
     attributes = gltf.Attributes(
         POSITION=file.add_vectors(mesh.vertices_mm[vertex_of] * METRES_PER_MM),
         NORMAL=file.add_vectors(normals[vertex_of]),
@@ -207,10 +207,10 @@ def _add_surface(file: _BinaryFile, mesh: GlbMesh) -> tuple[gltf.Primitive, np.n
 
 def _add_morphs(file: _BinaryFile, mesh: GlbMesh, vertex_of: np.ndarray) -> list[gltf.Attributes]:
     """Add the displacement of positions and normals for each morph."""
-    neutral_normals = vertex_normals(mesh.vertices_mm, mesh.triangles)
+    neutral_normals = _unit_normals(mesh.vertices_mm, mesh.triangles)
     targets = []
     for deltas_mm in mesh.morph_deltas_mm:
-        normal_deltas = vertex_normals(mesh.vertices_mm + deltas_mm, mesh.triangles) - neutral_normals
+        normal_deltas = _unit_normals(mesh.vertices_mm + deltas_mm, mesh.triangles) - neutral_normals
         targets.append(
             gltf.Attributes(
                 POSITION=file.add_deltas(_without_negligible(deltas_mm, NEGLIGIBLE_MM)[vertex_of] * METRES_PER_MM),
@@ -218,6 +218,13 @@ def _add_morphs(file: _BinaryFile, mesh: GlbMesh, vertex_of: np.ndarray) -> list
             )
         )
     return targets
+
+
+def _unit_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(V, 3) normals; +z where no triangle gives one, since glTF wants every normal to have length one."""
+    normals = vertex_normals(vertices, triangles)
+    normals[~normals.any(axis=1)] = (0.0, 0.0, 1.0)
+    return normals
 
 
 def _without_negligible(deltas: np.ndarray, negligible: float) -> np.ndarray:

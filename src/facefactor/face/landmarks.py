@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Landmarks read off the mesh, in torch: fixed points of the surface, and the contour that slides with the view.
+"""Landmarks read off the mesh: fixed points of the surface, and the contour that slides with the view.
+
+For numpy arrays, and for torch tensors with gradients.
 
 The 17 jaw points of the iBUG set mark the outline of the face in the picture. Seen from the front that is the jaw; on
 the far side of a turned head it is the cheek, which hides the jaw. So each jaw point owns a path on the surface, from
@@ -12,16 +14,21 @@ Under a view, the point is the outermost place of its path (after the landmark m
 which is where a surface that runs straight along the jaw turns away from the viewer.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from array_api_compat import device
 
+from facefactor.arrays import Array, array_namespace, constant_like
 from facefactor.face.adjacency import triangles_within
 from facefactor.face.closest import closest_points
 from facefactor.face.model import FaceModel
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 NUM_CONTOUR = 17
 """iBUG points 0–16, from the subject's right ear over the chin to the left."""
@@ -32,23 +39,23 @@ MIDDLE_MM = np.array([0.0, -35.0])
 """Middle of the face, head frame, seen from the front: at the nose's base."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ContourPaths:
     """For each jaw point, the places of the surface among which it slides, from the jaw inwards."""
 
-    corners: Int[Tensor, "17 steps 3"]
+    corners: Int[np.ndarray, "17 steps 3"]
     """Vertex ids of each place's triangle."""
-    weights: Float[Tensor, "17 steps 3"]
+    weights: Float[np.ndarray, "17 steps 3"]
     """Barycentric weights."""
-    tangents: Float[Tensor, "17 3"]
+    tangents: Float[np.ndarray, "17 3"]
     """Direction of the jaw line from point 0 to point 16, head frame, unit, z = 0."""
 
 
 def read_points(
-    vertices: Float[Tensor, "batch vertices 3"],
-    corners: Int[Tensor, "landmarks 3"],
-    weights: Float[Tensor, "landmarks 3"],
-) -> Float[Tensor, "batch landmarks 3"]:
+    vertices: Float[Array, "batch vertices 3"],
+    corners: Int[Array, "*points 3"],
+    weights: Float[Array, "*points 3"],
+) -> Float[Array, "batch *points 3"]:
     """Points fixed in triangles.
 
     Args:
@@ -56,14 +63,17 @@ def read_points(
         corners: vertex ids of each point's triangle.
         weights: barycentric weights, each row summing to one.
     """
-    return (_at_corners(vertices, corners) * weights[..., None]).sum(dim=-2)
+    xp = array_namespace(vertices)
+    values = xp.take(vertices, xp.reshape(corners, (-1,)), axis=1)
+    values = xp.reshape(values, (-1, *corners.shape, 3))
+    return xp.sum(values * weights[..., None], axis=-2)
 
 
 def read_contour(
-    vertices_camera: Float[Tensor, "batch vertices 3"],
-    rotation_matrix: Float[Tensor, "batch 3 3"],
+    vertices_camera: Float[Array, "batch vertices 3"],
+    rotation_matrix: Float[Array, "batch 3 3"],
     paths: ContourPaths,
-) -> Float[Tensor, "batch 17 3"]:
+) -> Float[Array, "batch 17 3"]:
     """The outline of the face under a view; which place of a path is taken carries no gradient.
 
     Args:
@@ -71,16 +81,17 @@ def read_contour(
         rotation_matrix: head to camera.
         paths: of the face model.
     """
-    corners = _at_corners(vertices_camera, paths.corners)
-    places = (corners * paths.weights.to(vertices_camera)[..., None]).sum(dim=-2)
-    return outermost_places(places, rotation_matrix, paths.tangents)
+    xp = array_namespace(vertices_camera)
+    corners = xp.asarray(paths.corners, device=device(vertices_camera))
+    places = read_points(vertices_camera, corners, constant_like(paths.weights, vertices_camera))
+    return outermost_places(places, rotation_matrix, constant_like(paths.tangents, rotation_matrix))
 
 
 def outermost_places(
-    places_camera: Float[Tensor, "batch 17 steps 3"],
-    rotation_matrix: Float[Tensor, "batch 3 3"],
-    tangents: Float[Tensor, "17 3"],
-) -> Float[Tensor, "batch 17 3"]:
+    places_camera: Float[Array, "batch 17 steps 3"],
+    rotation_matrix: Float[Array, "batch 3 3"],
+    tangents: Float[Array, "17 3"],
+) -> Float[Array, "batch 17 3"]:
     """Take the outermost place of each path, without a gradient for which one.
 
     Args:
@@ -88,11 +99,15 @@ def outermost_places(
         rotation_matrix: head to camera.
         tangents: of the paths, see `ContourPaths`.
     """
-    turned = tangents.to(rotation_matrix) @ rotation_matrix.mT
-    outwards = torch.stack((turned[..., 1], -turned[..., 0]), dim=-1)
+    xp = array_namespace(places_camera)
+    turned = tangents @ rotation_matrix.mT
+    outwards = xp.stack((turned[..., 1], -turned[..., 0]), axis=-1)
     in_picture = places_camera[..., :2] / -places_camera[..., 2:]
-    outermost = (in_picture * outwards[:, :, None]).sum(dim=-1).argmax(dim=-1)
-    return places_camera.gather(2, outermost[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
+    outermost = xp.argmax(xp.sum(in_picture * outwards[:, :, None], axis=-1), axis=-1)
+    batch, contour, steps = places_camera.shape[:3]
+    first = steps * xp.arange(batch * contour, device=device(places_camera))
+    chosen = xp.take(xp.reshape(places_camera, (-1, 3)), first + xp.reshape(outermost, (-1,)), axis=0)
+    return xp.reshape(chosen, (batch, contour, 3))
 
 
 def contour_paths(model: FaceModel) -> ContourPaths:
@@ -112,16 +127,8 @@ def contour_paths(model: FaceModel) -> ContourPaths:
     weights = found.barycentrics.reshape(NUM_CONTOUR, PATH_STEPS, 3)
     corners[:, 0], weights[:, 0] = model.landmarks68_vertices[:NUM_CONTOUR], model.landmarks68_weights[:NUM_CONTOUR]
     return ContourPaths(
-        torch.from_numpy(corners).long(),
-        torch.from_numpy(weights).float(),
-        torch.from_numpy(np.pad(tangents, ((0, 0), (0, 1)))).float(),
+        corners.astype(np.int64), weights.astype(np.float32), np.pad(tangents, ((0, 0), (0, 1))).astype(np.float32)
     )
-
-
-def _at_corners(
-    vertices: Float[Tensor, "batch vertices 3"], corners: Int[Tensor, "*points 3"]
-) -> Float[Tensor, "batch *points 3 3"]:
-    return vertices.index_select(1, corners.flatten()).unflatten(1, corners.shape)
 
 
 def _front_side(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -9,30 +9,14 @@ every identity. Geometry is native (V vertices); `MorphableFace.subdivide` refin
 albedo has. The first V of the S are the native ones.
 """
 
-import math
-
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from facefactor.code.names import EXPRESSION_NAMES
-from facefactor.face.model import ALBEDO_RANGE, FaceModel
-
-BLINK_INDICES = (EXPRESSION_NAMES.index("eyeBlinkLeft"), EXPRESSION_NAMES.index("eyeBlinkRight"))
-JAW_OPEN = EXPRESSION_NAMES.index("jawOpen")
-MOUTH_CLOSE = EXPRESSION_NAMES.index("mouthClose")
-
-
-def bound_mouth_close(expression: Float[Tensor, "*batch 52"]) -> Float[Tensor, "*batch 52"]:
-    """Hold mouthClose at or below jawOpen: it takes back the lips' part of jawOpen, and alone would tear the mouth.
-
-    Args:
-        expression: ARKit weights in [0, 1].
-    """
-    bounded = expression.clone()
-    bounded[..., MOUTH_CLOSE] = torch.minimum(expression[..., MOUTH_CLOSE], expression[..., JAW_OPEN])
-    return bounded
+from facefactor.face.albedo import albedo_from_log
+from facefactor.face.linear_bases import BLINK_INDICES, bound_mouth_close
+from facefactor.face.model import FaceModel
 
 
 class MorphableFace(nn.Module):
@@ -98,12 +82,10 @@ class MorphableFace(nn.Module):
         """Diffuse albedo at the subdivided vertices, or the native ones if so built.
 
         Returns:
-            Linear RGB inside ALBEDO_RANGE; a colour too light is scaled down and keeps its hue.
+            Linear RGB inside ALBEDO_RANGE.
         """
         log_albedo = self.log_albedo_mean + torch.einsum("bk,kvc->bvc", reflectance, self.reflectance_basis)
-        low, high = ALBEDO_RANGE
-        excess = (log_albedo.amax(dim=-1, keepdim=True) - math.log(high)).clamp_min(0)
-        return (log_albedo - excess).exp().clamp_min(low)
+        return albedo_from_log(log_albedo)
 
     def subdivide(self, values: Float[Tensor, "batch vertices channels"]) -> Float[Tensor, "batch finer channels"]:
         """One Catmull–Clark step of positions or any other values at the native vertices."""

@@ -1,16 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vertex normals in numpy, for what must do without torch; `render/shade.py` has the differentiable ones."""
+"""Normals of a mesh at its vertices, for numpy arrays and, with gradients, torch tensors."""
 
-import numpy as np
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facefactor.arrays import Array, array_namespace, sum_at, unit_vectors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Return (V, 3) unit normals, each the area-weighted mean of its triangles'; +z where no triangle gives one."""
-    corners = vertices[triangles]
-    area_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    sums = np.stack(
-        [np.bincount(triangles.ravel(), np.repeat(area_normals[:, axis], 3), len(vertices)) for axis in range(3)],
-        axis=1,
-    )
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.where(lengths > 0.0, sums / np.maximum(lengths, np.finfo(float).tiny), (0.0, 0.0, 1.0))
+def vertex_normals(
+    vertices: Float[Array, "*batch vertices 3"], triangles: Int[Array, "faces 3"]
+) -> Float[Array, "*batch vertices 3"]:
+    """Average the normals of the triangles around each vertex, weighted by their area.
+
+    Args:
+        vertices: in any frame; the normals are in the same.
+        triangles: counter-clockwise seen from outside.
+
+    Returns:
+        Unit vectors that point outside; zero at a vertex without triangles.
+    """
+    xp = array_namespace(vertices)
+    corners = [triangles[:, corner] for corner in range(3)]
+    first, second, third = (xp.take(vertices, corner, axis=-2) for corner in corners)
+    doubled_area_normals = xp.linalg.cross(second - first, third - first, axis=-1)
+    return unit_vectors(sum(sum_at(doubled_area_normals, corner, vertices.shape[-2]) for corner in corners))

@@ -26,20 +26,20 @@ from facefactor.camera.projection import project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
 from facefactor.face.morph import MorphableFace
+from facefactor.face.normals import vertex_normals
 from facefactor.fit.objective import (
     CONSTANT_RIDGE,
     DIRECTIONAL_RIDGE,
-    LEAST_FACING,
     TONES_TRIED,
-    WHITE_STRENGTHS_TRIED,
     FitSettings,
 )
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, ambient_light, evaluate_basis
 from facefactor.losses.light import light_prior, negative_light, scene_white
 from facefactor.losses.photometric import colour_distance, explained_share, photometric_loss, projected_areas
 from facefactor.losses.prior import gaussian_prior
-from facefactor.render.shade import linear_to_srgb, srgb_to_linear, vertex_normals
-from facefactor.render.vertex import find_visible, sample_picture
+from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
+from facefactor.render.skin_error import LEAST_FACING, WHITE_STRENGTHS_TRIED
+from facefactor.render.vertex import facing_cosines, find_visible, sample_picture
 
 ALTERNATIONS = 2
 LOG_SPREAD = 0.35
@@ -109,7 +109,7 @@ class BatchColours:
         normals = vertex_normals(vertices, self._triangles)
         positions = project_points(vertices, self._K)
         seen = find_visible(vertices, normals, self._K, self._triangles, size, size)
-        seen &= (normals * -torch.nn.functional.normalize(vertices, dim=-1)).sum(dim=-1) > LEAST_FACING
+        seen &= facing_cosines(vertices, normals) > LEAST_FACING
         weights = seen * projected_areas(positions, self._triangles)
         pictures = crops_srgb.movedim(1, -1)
         return FaceViews(

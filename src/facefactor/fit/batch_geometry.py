@@ -20,8 +20,8 @@ from torch import Tensor
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle
 from facefactor.camera.projection import depth_from_camera, project_points
 from facefactor.code.face_code import NOMINAL_DISTANCE_MM, FaceCode
+from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.linear_points import LinearPoints
-from facefactor.face.morph import bound_mouth_close
 from facefactor.fit.geometry_stage import (
     DISTANCE_SPREAD_MM,
     EXPRESSION_SPREAD,

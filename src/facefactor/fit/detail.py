@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carry the photo's own fine detail into the fitted albedo: beard, freckles, make-up, the line of the brows.
+"""Carry the photo's own fine detail into a face's albedo: beard, freckles, make-up, the line of the brows (numpy).
 
 The albedo space has 80 components and no single hair. Where the photo shows the skin, the ratio of photo to rendering
 in linear light is what the model missed,
@@ -11,20 +11,21 @@ falls where the surface turns away or is hidden, and where the ratio is larger t
 glasses and background are left out. It is used for pictures and textures, never in the code or any reported error.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
 from scipy import sparse
 from scipy.sparse.linalg import factorized
-from torch import Tensor
 
-from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
-from facefactor.code.face_code import FaceCode
 from facefactor.face.adjacency import neighbour_average, triangle_edges, triangles_within
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
-from facefactor.face.morph import MorphableFace
-from facefactor.render.shade import srgb_to_linear
-from facefactor.render.vertex import VertexRendering, render_vertices, sample_picture
+from facefactor.photo.colour import srgb_to_linear
+from facefactor.render.vertex import VertexRendering, facing_cosines, render_vertices, sample_picture
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
 
 DETAIL_SCALE_MM = 36.0
 """Detail wider than this is left to light and to the albedo space."""
@@ -45,12 +46,10 @@ class DetailTransfer:
 
     Args:
         model: the face model; its subdivided mesh carries the detail.
-        face: the same model's formulas, with the albedo of the subdivided vertices.
     """
 
-    def __init__(self, model: FaceModel, face: MorphableFace) -> None:
-        self._face = face
-        self._triangles = torch.from_numpy(model.triangles_subdivided).long()
+    def __init__(self, model: FaceModel) -> None:
+        self._triangles = model.triangles_subdivided
         in_face = np.zeros(model.num_vertices, dtype=np.float32)
         in_face[model.regions["face"]] = 1
         self._in_face = (model.subdivision @ in_face) > 0.999
@@ -59,42 +58,43 @@ class DetailTransfer:
         self._average = neighbour_average(triangle_edges(model.triangles_subdivided), model.num_subdivided)
         self._edge_mm = _edge_length(model)
 
-    @torch.no_grad()
     def albedo(
         self,
-        code: FaceCode[Tensor],
-        crop_srgb: Float[Tensor, "size size 3"],
-        K: Float[Tensor, "3 3"],
-        coverage: Bool[Tensor, "size size"] | None = None,
-    ) -> Float[Tensor, "subdivided 3"]:
-        """Albedo of a fitted face with the photo's detail, linear RGB at the subdivided vertices.
+        vertices_camera: Float[np.ndarray, "subdivided 3"],
+        albedo_linear: Float[np.ndarray, "subdivided 3"],
+        illumination: Float[np.ndarray, "9 3"],
+        K: Float[np.ndarray, "3 3"],
+        crop_srgb: Float[np.ndarray, "size size 3"],
+        coverage: Bool[np.ndarray, "size size"] | None = None,
+    ) -> Float[np.ndarray, "subdivided 3"]:
+        """Albedo of a face with the photo's detail, linear RGB at the subdivided vertices.
 
         Args:
-            code: one face in the crop's camera, no batch dimension.
-            crop_srgb: the crop it was fitted to, [0, 1].
+            vertices_camera: the posed face, millimetres.
+            albedo_linear: what the face model says.
+            illumination: spherical harmonics in the crop's camera frame.
             K: the crop's intrinsics.
+            crop_srgb: the crop that shows the face, [0, 1].
             coverage: which crop pixels the photo covers; all by default.
         """
-        albedo = self._face.albedo(code.reflectance[None])
-        vertices = self._face.subdivide(self._face.vertices(code.shape[None], code.expression[None]))
-        vertices = move_to_camera(vertices, matrix_from_axis_angle(code.rotation[None]), code.translation[None])
-        height, width = crop_srgb.shape[:2]
-        view = render_vertices(vertices, albedo, code.illumination[None], K, self._triangles, height, width)
-        photo = srgb_to_linear(sample_picture(crop_srgb[None], view.positions_px))
-        ratio = (photo.clamp_min(RATIO_FLOOR) / view.colour_linear.clamp_min(RATIO_FLOOR)).log()[0]
-        trust = self._trust(vertices, view, ratio)
+        view = render_vertices(
+            vertices_camera[None], albedo_linear[None], illumination[None], K, self._triangles, *crop_srgb.shape[:2]
+        )
+        photo_linear = srgb_to_linear(sample_picture(crop_srgb[None], view.positions_px))
+        ratio = np.log(np.maximum(photo_linear, RATIO_FLOOR) / np.maximum(view.colour_linear, RATIO_FLOOR))[0]
+        trust = self._trust(vertices_camera, view, ratio)
         if coverage is not None:
-            trust = trust * sample_picture(coverage[None, :, :, None].float(), view.positions_px)[0, :, 0].numpy()
-        detail = trust[:, None] * self._fine_part(ratio.numpy(), trust)
-        return (albedo[0] * torch.from_numpy(detail).float().exp()).clamp(*ALBEDO_RANGE)
+            trust = trust * sample_picture(coverage[None, :, :, None].astype(np.float32), view.positions_px)[0, :, 0]
+        detail = trust[:, None] * self._fine_part(ratio, trust)
+        return np.clip(albedo_linear * np.exp(detail), *ALBEDO_RANGE).astype(np.float32)
 
-    def _trust(self, vertices: Tensor, view: VertexRendering, ratio: Tensor) -> np.ndarray:
+    def _trust(self, vertices: np.ndarray, view: VertexRendering[np.ndarray], ratio: np.ndarray) -> np.ndarray:
         """(S,) in [0, 1]: seen, turned to the camera, inside the face, coloured like skin; with a soft border."""
-        cosine = (view.normals_camera * -torch.nn.functional.normalize(vertices, dim=-1)).sum(dim=-1)[0].numpy()
+        cosine = facing_cosines(vertices, view.normals_camera[0])
         begin, full = FACING_RAMP
         facing = np.clip((cosine - begin) / (full - begin), 0, 1)
-        like_skin = 1 / (1 + (ratio.mean(dim=-1).numpy() / self._skin_log_ratio) ** 4)
-        trust = facing * view.is_visible[0].numpy() * self._in_face * like_skin
+        like_skin = 1 / (1 + (ratio.mean(axis=-1) / self._skin_log_ratio) ** 4)
+        trust = facing * view.is_visible[0] * self._in_face * like_skin
         soft = trust
         for _ in range(FEATHER_STEPS):
             soft = np.minimum(self._average @ soft, trust)

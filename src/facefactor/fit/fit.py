@@ -8,8 +8,6 @@ From a plain start (mean face, no network). All weights are relative to a photom
 (arXiv:1703.10580, eq. 6) and re-tuned on portraits.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -36,22 +34,6 @@ BLUR_SHARE = 1 / 64
 """Standard deviation of the coarse stage's blur, in crop sides."""
 
 
-@dataclass(frozen=True)
-class FaceFit:
-    """Result of a fit, in the crop's camera."""
-
-    code: FaceCode[Tensor]
-    """One face, no batch dimension."""
-    K: Float[Tensor, "3 3"]
-    """The crop's intrinsics."""
-    photometric: float
-    """Mean colour distance over the visible face, sRGB units of [0, 1]."""
-    baseline_photometric: float
-    """The same for the mean albedo under the best constant white light on the same geometry."""
-    landmark_px: float
-    """Mean distance of the 51 inner landmarks, crop pixels."""
-
-
 class FaceFitter:
     """Fits faces with one face model; holds what does not change from photo to photo.
 
@@ -73,8 +55,8 @@ class FaceFitter:
         landmarks_px: Float[Tensor, "478 2"],
         visibility: Float[Tensor, "478"],
         coverage: Bool[Tensor, "size size"] | None = None,
-    ) -> FaceFit:
-        """Fit one face.
+    ) -> FaceCode[Tensor]:
+        """Fit one face: its code in the crop's camera, without batch dimension or gradient.
 
         Args:
             crop_srgb: the upright crop, [0, 1].
@@ -83,7 +65,7 @@ class FaceFitter:
             coverage: which crop pixels the photo covers; all by default.
         """
         size = crop_srgb.shape[0]
-        K = crop_intrinsics(size)
+        K = torch.from_numpy(crop_intrinsics(size)).float()
         weights = self._kind_weights * visibility
         geometry = fit_geometry(self._landmarks, landmarks_px, weights, K, size)
         objective = PhotoObjective(
@@ -93,13 +75,7 @@ class FaceFitter:
         parameters = objective.best_colours(parameters)
         _minimise(objective, parameters, COLOUR_PARTS, self.settings.colour_steps, blur_px=BLUR_SHARE * size)
         _minimise(objective, parameters, GEOMETRY_PARTS + COLOUR_PARTS, self.settings.joint_steps, blur_px=0.0)
-        return FaceFit(
-            FaceCode(**parameters),
-            K,
-            objective.photometric_error(parameters),
-            objective.baseline_error(parameters),
-            objective.landmark_error_px(parameters),
-        )
+        return FaceCode(**parameters)
 
 
 GEOMETRY_PARTS = ("rotation", "translation", "shape", "expression")

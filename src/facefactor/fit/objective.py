@@ -19,22 +19,19 @@ from facefactor.code.face_code import NOMINAL_DISTANCE_MM
 from facefactor.face.linear_points import LinearPoints
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
+from facefactor.face.normals import vertex_normals
 from facefactor.fit.geometry_stage import DISTANCE_SPREAD_MM
-from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, ambient_light, evaluate_basis, irradiance_over_pi
+from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, evaluate_basis, irradiance_over_pi
 from facefactor.losses.landmark import landmark_loss
 from facefactor.losses.light import light_prior, negative_light, scene_white
 from facefactor.losses.photometric import colour_distance, explained_share, photometric_loss, projected_areas
 from facefactor.losses.prior import expression_prior, gaussian_prior
-from facefactor.photo.landmarks import IBUG_51_FROM_478
-from facefactor.render.shade import linear_to_srgb, srgb_to_linear, vertex_normals
-from facefactor.render.vertex import find_visible, sample_picture
+from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
+from facefactor.render.skin_error import LEAST_FACING
+from facefactor.render.vertex import facing_cosines, find_visible, sample_picture
 
-LEAST_FACING = 0.2
-"""Cosine between normal and view below which a vertex is not compared: its colour blends with what is behind."""
 TONES_TRIED = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 """Standard deviations of the first reflectance component, from the darkest skin to the lightest."""
-WHITE_STRENGTHS_TRIED = torch.linspace(0.05, 2.5, 50).tolist()
-"""Of the baseline's light."""
 CONSTANT_RIDGE, DIRECTIONAL_RIDGE = 2.5e-3, 1.25e-2
 """Of the least-squares light, against the skin's mean squared albedo: what faces away from the camera says nothing."""
 
@@ -176,33 +173,6 @@ class PhotoObjective:
             channels.append(torch.linalg.solve(system, weighted.T @ observed[:, channel]))
         return torch.stack(channels, dim=-1)
 
-    @torch.no_grad()
-    def photometric_error(self, parameters: dict[str, Tensor]) -> float:
-        """Mean colour distance over the visible skin of the face, every vertex counted by its pixels."""
-        view = self._view(parameters, renew_visibility=True)
-        return self._error(view, view.colour_linear)
-
-    @torch.no_grad()
-    def baseline_error(self, parameters: dict[str, Tensor]) -> float:
-        """The same error with the mean albedo and the constant white light that makes it least."""
-        white = ambient_light(torch.ones(3))
-        plain = parameters | {"reflectance": self._no_reflectance(), "illumination": white}
-        view = self._view(plain, renew_visibility=True)
-        return min(self._error(view, strength * view.colour_linear) for strength in WHITE_STRENGTHS_TRIED)
-
-    @torch.no_grad()
-    def landmark_error_px(self, parameters: dict[str, Tensor]) -> float:
-        """Mean distance of the 51 inner landmarks, crop pixels."""
-        inner = list(IBUG_51_FROM_478)
-        offset = self._project_landmarks(parameters)[inner] - self.landmarks_px[inner]
-        return float(offset.norm(dim=-1).mean())
-
-    def _error(self, view: "_View", colour_linear: Tensor) -> float:
-        distance = colour_distance(
-            sample_picture(self.crop_srgb, view.positions_px), linear_to_srgb(colour_linear.clamp(0, 1))
-        )
-        return float(photometric_loss(distance, view.weights * self.masks.measured))
-
     def _project_landmarks(self, parameters: dict[str, Tensor]) -> Float[Tensor, "478 2"]:
         points = self.landmarks.place(parameters["shape"][None], parameters["expression"][None])[0]
         R = matrix_from_axis_angle(parameters["rotation"])
@@ -215,7 +185,7 @@ class PhotoObjective:
         normals = vertex_normals(vertices, self.masks.triangles)
         positions = project_points(vertices, self.K)
         if renew_visibility or self._is_visible is None:
-            facing = (normals * -torch.nn.functional.normalize(vertices, dim=-1)).sum(dim=-1)
+            facing = facing_cosines(vertices, normals)
             seen = find_visible(vertices, normals, self.K, self.masks.triangles, self.size, self.size)
             self._is_visible = seen & (facing > LEAST_FACING) & self.masks.compared
         inside = sample_picture(self._covered, positions.detach())[..., 0]

@@ -1,82 +1,124 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Code to face in one graph, in torch; what `export.py` writes as ONNX and nothing else needs.
+"""Code to face at once: vertices, albedo and landmarks of a batch, for numpy arrays and torch tensors.
 
-The formulas are those of `face/morph.py` and `face/landmarks.py`, laid out for speed. Everything that is linear is one
-matrix product per batch, which at batch 1 is bound by reading the matrices once; landmarks have bases of their own
-(`face/linear_points.py`). Colours go by planes, (3, V), until the end. A test holds the results to those of
-`MorphableFace`.
+Numpy runs it in the fast path; torch writes it as a graph for other runtimes (`export.py`). The formulas are those of
+`face/`, laid out for speed. Everything that is linear is one matrix product per batch, which at batch 1 is bound by
+reading the matrices once; landmarks have bases of their own (`face/linear_bases.py`). Colours go by planes, (3, V),
+until the end. A test holds the results to those of `MorphableFace`.
 """
 
-import math
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
 
+from facefactor.arrays import Array, array_namespace
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics, project_points
-from facefactor.code.face_code import PART_SHAPES
+from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
-from facefactor.face.landmarks import NUM_CONTOUR, ContourPaths, contour_paths, outermost_places
-from facefactor.face.linear_points import LinearPoints, Mixture, in_triangles, linear_weights
-from facefactor.face.model import ALBEDO_RANGE, FaceModel
+from facefactor.face.albedo import albedo_from_log
+from facefactor.face.landmarks import NUM_CONTOUR, PATH_STEPS, ContourPaths, contour_paths, outermost_places
+from facefactor.face.linear_bases import LinearBases, Mixture, in_triangles, linear_weights
+from facefactor.face.model import FaceModel
 
-OUTPUTS = ("vertices_mm", "albedo_linear", "landmarks68_px", "landmarks478_px")
-"""What a decoder answers, in this order."""
-_PART_SIZES = [math.prod(size) for size in PART_SHAPES.values()]
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
-class Decoder(nn.Module):
-    """A face model laid out for decoding.
+class DecodedFaces(NamedTuple, Generic[Array]):
+    """What codes decode to, for a batch of faces."""
 
-    Args:
-        model: the face model; albedo is that of its native vertices.
-    """
+    vertices_mm: Float[Array, "batch vertices 3"]
+    """Native vertices, head frame, millimetres."""
+    albedo_linear: Float[Array, "batch vertices 3"]
+    """Linear RGB."""
+    landmarks68_px: Float[Array, "batch 68 2"]
+    """iBUG points, pixels of the encoder's crop."""
+    landmarks478_px: Float[Array, "batch 478 2"]
+    """MediaPipe points, pixels of the encoder's crop."""
 
-    tangents: Tensor
-    reflectance_basis: Tensor
-    log_albedo_mean: Tensor
-    K: Tensor
 
-    def __init__(self, model: FaceModel) -> None:
-        super().__init__()
-        self.surface = LinearPoints(model, lambda values: values)
+@dataclass(frozen=True, eq=False)
+class Decoder(Generic[Array]):
+    """A face model laid out for decoding; albedo is that of its native vertices."""
+
+    surface: LinearBases[Array]
+    marks: LinearBases[Array]
+    tangents: Float[Array, "17 3"]
+    reflectance_basis: Float[Array, "coeffs planes"]
+    log_albedo_mean: Float[Array, " planes"]
+    K: Float[Array, "3 3"]
+
+    @classmethod
+    def of(cls, model: FaceModel) -> Decoder[np.ndarray]:
+        """Lay out a face model, float32."""
         paths = contour_paths(model)
-        self.marks = LinearPoints(model, _landmark_mixture(model, paths))
-        self.register_buffer("tangents", paths.tangents)
         native = slice(model.num_vertices)
         planes = np.moveaxis(model.reflectance_basis[:, native], 2, 1)
-        self.register_buffer("reflectance_basis", _tensor(planes.reshape(len(planes), -1)))
-        self.register_buffer("log_albedo_mean", _tensor(model.log_albedo_mean[native].T.reshape(-1)))
-        self.register_buffer("K", crop_intrinsics(ENCODER_CROP_PX))
+        return Decoder(
+            LinearBases.of(model, lambda values: values),
+            LinearBases.of(model, _landmark_mixture(model, paths)),
+            paths.tangents,
+            planes.reshape(len(planes), -1),
+            model.log_albedo_mean[native].T.reshape(-1),
+            crop_intrinsics(ENCODER_CROP_PX).astype(np.float32),
+        )
 
-    def forward(self, packed: Float[Tensor, "batch 245"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decode packed codes.
+    def map(self, function: Callable[[Array], Any]) -> Decoder[Any]:
+        """Apply a function to every array, such as `torch.from_numpy`."""
+        others = (self.tangents, self.reflectance_basis, self.log_albedo_mean, self.K)
+        return Decoder(self.surface.map(function), self.marks.map(function), *(function(array) for array in others))
 
-        Returns:
-            What OUTPUTS lists: vertices (batch, V, 3), head frame, millimetres; their albedo (batch, V, 3), linear RGB;
-            the 68 iBUG and the 478 MediaPipe landmarks (batch, …, 2), pixels of the encoder's crop.
+    def decode(self, code: FaceCode[Array]) -> DecodedFaces[Array]:
+        """Make the faces that codes describe; 140 kB a face.
+
+        Args:
+            code: float32, with one batch dimension.
+
+        Raises:
+            ValueError: the code holds one face without a batch dimension, or several.
         """
-        shape, expression, reflectance, rotation, translation, _ = packed.split(_PART_SIZES, dim=1)
+        if len(code.batch_shape) != 1:
+            raise ValueError(f"a code to decode must have one batch dimension, got {code.batch_shape}")
+        return self.decode_parts(code.shape, code.expression, code.reflectance, code.rotation, code.translation)
+
+    def decode_parts(
+        self,
+        shape: Float[Array, "batch coeffs"],
+        expression: Float[Array, "batch 52"],
+        reflectance: Float[Array, "batch coeffs"],
+        rotation: Float[Array, "batch 3"],
+        translation: Float[Array, "batch 3"],
+    ) -> DecodedFaces[Array]:
+        """The same from a code's parts, without a look at their values, so that it can be exported."""
+        xp = array_namespace(shape)
         weights, blink_weights = linear_weights(shape, expression)
         R = matrix_from_axis_angle(rotation)
-        marks = move_to_camera(self.marks(weights, blink_weights), R, translation)
-        contour = outermost_places(marks[:, _CONTOUR].unflatten(1, (NUM_CONTOUR, -1)), R, self.tangents)
-        landmarks68 = torch.cat((contour, marks[:, _INNER68]), dim=1)
-        return (
-            self.surface(weights, blink_weights),
+        marks = move_to_camera(self.marks.points(weights, blink_weights), R, translation)
+        paths = xp.reshape(marks[:, _CONTOUR], (-1, NUM_CONTOUR, PATH_STEPS, 3))
+        contour = outermost_places(paths, R, self.tangents)
+        return DecodedFaces(
+            self.surface.points(weights, blink_weights),
             self.albedo(reflectance),
-            project_points(landmarks68, self.K),
+            project_points(xp.concat((contour, marks[:, _INNER68]), axis=1), self.K),
             project_points(marks[:, _DENSE478], self.K),
         )
 
-    def albedo(self, reflectance: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch vertices 3"]:
-        """Linear RGB inside ALBEDO_RANGE; a colour too light is scaled down and keeps its hue."""
-        log_albedo = (self.log_albedo_mean + reflectance @ self.reflectance_basis).unflatten(1, (3, -1))
-        low, high = ALBEDO_RANGE
-        excess = (log_albedo.amax(dim=1, keepdim=True) - math.log(high)).clamp_min(0.0)
-        return (log_albedo - excess).exp().clamp_min(low).mT
+    def vertices(
+        self, shape: Float[Array, "batch coeffs"], expression: Float[Array, "batch 52"]
+    ) -> Float[Array, "batch vertices 3"]:
+        """The native vertices alone, head frame, millimetres."""
+        return self.surface.points(*linear_weights(shape, expression))
+
+    def albedo(self, reflectance: Float[Array, "batch coeffs"]) -> Float[Array, "batch vertices 3"]:
+        """Linear RGB at the native vertices."""
+        log_albedo = self.log_albedo_mean + reflectance @ self.reflectance_basis
+        planes = array_namespace(reflectance).reshape(log_albedo, (-1, 3, self.log_albedo_mean.shape[0] // 3))
+        return albedo_from_log(planes, channel_axis=1).mT
 
 
 _INNER68, _DENSE478, _CONTOUR = slice(0, 51), slice(51, 529), slice(529, None)
@@ -88,11 +130,7 @@ def _landmark_mixture(model: FaceModel, paths: ContourPaths) -> Mixture:
     parts = (
         (model.landmarks68_vertices[NUM_CONTOUR:], model.landmarks68_weights[NUM_CONTOUR:]),
         (model.landmarks478_vertices, model.landmarks478_weights),
-        (paths.corners.numpy().reshape(-1, 3), paths.weights.numpy().reshape(-1, 3)),
+        (paths.corners.reshape(-1, 3), paths.weights.reshape(-1, 3)),
     )
     corners, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
     return in_triangles(corners, weights)
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write networks and the face model as ONNX graphs, which run without torch.
 
-`predictor.py` runs the encoder and the decoder, `photo/network_landmarks.py` the landmark network.
+`predictor.py` runs the encoder, `photo/network_landmarks.py` the landmark network; the decoder's graph is for other
+programs and languages.
 
     encoder.onnx     crops (batch, 3, 128, 128), sRGB in [0, 1]  →  code (batch, 245), packed
     decoder.onnx     code   →  vertices_mm, albedo_linear (batch, V, 3); landmarks68_px, landmarks478_px
@@ -15,6 +16,7 @@ stores as float16 as well, and the networks' kernels, which `fold` rounds.
 import contextlib
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,19 +28,20 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
-from facefactor.code.face_code import PACKED_SIZE
+from facefactor.code.face_code import PACKED_SIZE, PART_SHAPES
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
 from facefactor.encode.landmark_network import LandmarkNetwork
 from facefactor.errors import require
 from facefactor.export.atomic import write_bytes
 from facefactor.face.model import FaceModel
-from facefactor.infer.decoder import OUTPUTS, Decoder
-from facefactor.infer.predictor import DECODER_FILE, DECODER_FORMAT, ENCODER_FILE, ENCODER_FORMAT
+from facefactor.infer.decoder import DecodedFaces, Decoder
+from facefactor.infer.predictor import ENCODER_FILE, ENCODER_FORMAT
 from facefactor.photo.network_landmarks import LANDMARK_FORMAT, LANDMARK_OUTPUTS
 
 OPSET, IR_VERSION = 20, 10
 """Versions of ONNX that onnxruntime 1.20 reads."""
+DECODER_FILE, DECODER_FORMAT = "decoder.onnx", "facefactor.decoder/1"
 LEAST_HALVED = 256
 """Smaller arrays are left alone."""
 
@@ -72,7 +75,7 @@ def export_encoder(encoder: Encoder, path: Path, facts: Mapping[str, str]) -> No
 def export_decoder(model: FaceModel, path: Path) -> None:
     """Write the face model's graph; see `export_graphs`."""
     facts = {"format": DECODER_FORMAT, "model_hash": model.model_hash}
-    _write_graph(Decoder(model), torch.zeros(3, PACKED_SIZE), "code", OUTPUTS, path, facts)
+    _write_graph(_Decoding(model), torch.zeros(3, PACKED_SIZE), "code", DecodedFaces._fields, path, facts)
 
 
 def export_landmark_network(network: LandmarkNetwork, path: Path, facts: Mapping[str, str]) -> None:
@@ -118,6 +121,18 @@ class _Packed(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         return self.encoder.encode_packed(crops)
+
+
+class _Decoding(nn.Module):
+    """A face model's decoder with a packed code as its argument."""
+
+    def __init__(self, model: FaceModel) -> None:
+        super().__init__()
+        self.decoder = Decoder.of(model).map(torch.from_numpy)
+
+    def forward(self, packed: Tensor) -> tuple[Tensor, ...]:
+        parts = packed.split([math.prod(size) for size in PART_SHAPES.values()], dim=1)
+        return tuple(self.decoder.decode_parts(*parts[:-1]))  # all but the light, which faces do not depend on
 
 
 class _Probabilities(nn.Module):

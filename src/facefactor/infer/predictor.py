@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops to face codes to faces by onnxruntime, without torch.
+"""Crops to face codes to faces, without torch.
 
-Place in the flow: `photo.crop` cuts the crops; a `Predictor` answers with FaceCodes and what they decode to; `export`
-writes that down. The graphs are made by `export.py` from the networks and formulas of the torch side.
+Place in the flow: `photo.crop` cuts the crops; a `Predictor` answers with FaceCodes, by the encoder's graph and
+onnxruntime, and with what they decode to, by the face model and numpy; `export` writes that down. `export.py` makes the
+graph of a trained encoder.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,48 +13,36 @@ import numpy as np
 from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.errors import IncompatibleCode
+from facefactor.face.model import FaceModel, load_face_model
 from facefactor.graph_file import graph_facts, open_graph
+from facefactor.infer.decoder import DecodedFaces, Decoder
 
-ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
-ENCODER_FORMAT, DECODER_FORMAT = "facefactor.encoder/1", "facefactor.decoder/1"
+ENCODER_FILE, ENCODER_FORMAT = "encoder.onnx", "facefactor.encoder/1"
 LARGEST_BATCH = 32
 """Crops that are encoded at a time, whatever the number given: more are no faster and only take memory."""
 
 
-@dataclass(frozen=True, eq=False)
-class DecodedFaces:
-    """What codes decode to, for a batch of faces, float32."""
-
-    vertices_mm: np.ndarray
-    """(batch, V, 3) native vertices, head frame, millimetres."""
-    albedo_linear: np.ndarray
-    """(batch, V, 3) linear RGB."""
-    landmarks68_px: np.ndarray
-    """(batch, 68, 2) iBUG points, pixels of the encoder's crop."""
-    landmarks478_px: np.ndarray
-    """(batch, 478, 2) MediaPipe points, pixels of the encoder's crop."""
-
-
-class Predictor:
-    """Holds the two graphs; its methods are safe to call from several threads.
+class EncoderGraph:
+    """A trained encoder as a graph; safe to call from several threads.
 
     Args:
-        folder: that holds encoder.onnx and decoder.onnx.
+        path: of the graph's file.
+        model: the face model it was trained for.
         num_threads: per call; None for as many as there are cores.
 
     Raises:
-        AssetMissing: a graph is not there.
-        IncompatibleCode: a file is no graph of this version, or the graphs are for different face models.
+        AssetMissing: the file is not there.
+        IncompatibleCode: the file is no encoder of this version, or one for another face model.
     """
 
-    def __init__(self, folder: Path, num_threads: int | None = None) -> None:
-        self._encoder = open_graph(folder / ENCODER_FILE, ENCODER_FORMAT, num_threads)
-        self._decoder = open_graph(folder / DECODER_FILE, DECODER_FORMAT, num_threads)
-        self.encoder_facts, self.decoder_facts = graph_facts(self._encoder), graph_facts(self._decoder)
-        """What the files say about themselves, such as the face model's hash and the arithmetic of one face."""
-        if self.encoder_facts["model_hash"] != self.decoder_facts["model_hash"]:
-            hashes = f"{self.encoder_facts['model_hash']} and {self.decoder_facts['model_hash']}"
-            raise IncompatibleCode(f"{folder}: encoder and decoder are for different face models, {hashes}")
+    def __init__(self, path: Path, model: FaceModel, num_threads: int | None = None) -> None:
+        self._session = open_graph(path, ENCODER_FORMAT, num_threads)
+        self.facts = graph_facts(self._session)
+        """What the file says about itself, such as the weights' hash and the arithmetic of one face."""
+        if self.facts["model_hash"] != model.model_hash:
+            raise IncompatibleCode(
+                f"{path}: is for the face model {self.facts['model_hash']}, the one here is {model.model_hash}"
+            )
 
     def encode(self, crops_srgb: np.ndarray) -> FaceCode[np.ndarray]:
         """Describe the faces in crops.
@@ -74,23 +62,40 @@ class Predictor:
         packed = [self._encode_batch(crops_srgb[start : start + LARGEST_BATCH]) for start in starts]
         return FaceCode.unpack(np.concatenate(packed))
 
-    def decode(self, code: FaceCode[np.ndarray]) -> DecodedFaces:
-        """Make the faces that codes describe; 140 kB a face.
-
-        Args:
-            code: with one batch dimension.
-
-        Raises:
-            ValueError: the code holds one face without a batch dimension, or several.
-        """
-        if len(code.batch_shape) != 1:
-            raise ValueError(f"a code to decode must have one batch dimension, got {code.batch_shape}")
-        packed = code.pack().astype(np.float32, copy=False)
-        return DecodedFaces(*self._decoder.run(None, {"code": packed}))
-
     def _encode_batch(self, crops_srgb: np.ndarray) -> np.ndarray:
         planes = np.ascontiguousarray(crops_srgb.transpose(0, 3, 1, 2), dtype=np.float32)
         if crops_srgb.dtype == np.uint8:
             planes /= 255.0
-        (packed,) = self._encoder.run(None, {"crops": planes})
+        (packed,) = self._session.run(None, {"crops": planes})
         return packed
+
+
+class Predictor:
+    """An encoder with the decoder of its face model: crops in, faces out; safe to call from several threads.
+
+    Args:
+        path: of the encoder's graph.
+        model: the face model it was trained for; the shipped one by default.
+        num_threads: of the encoder, per call; None for as many as there are cores.
+
+    Raises:
+        AssetMissing: the file is not there.
+        IncompatibleCode: the file is no encoder of this version, or one for another face model.
+    """
+
+    def __init__(self, path: Path, model: FaceModel | None = None, num_threads: int | None = None) -> None:
+        model = load_face_model() if model is None else model
+        self._encoder, self._decoder = EncoderGraph(path, model, num_threads), Decoder.of(model)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the encoder's file says about itself."""
+        return self._encoder.facts
+
+    def encode(self, crops_srgb: np.ndarray) -> FaceCode[np.ndarray]:
+        """Describe the faces in crops; see `EncoderGraph.encode`."""
+        return self._encoder.encode(crops_srgb)
+
+    def decode(self, code: FaceCode[np.ndarray]) -> DecodedFaces[np.ndarray]:
+        """Make the faces that codes describe; see `Decoder.decode`."""
+        return self._decoder.decode(code)

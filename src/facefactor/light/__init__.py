@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Illumination, and what it does to a surface (torch)."""
+"""Illumination, and what it does to a surface."""

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lights with a name: a few lamps over an ambient part, each turned into spherical harmonics by its formula."""
+"""Lights with a name: a few lamps over an ambient part, each turned into spherical harmonics by its formula (numpy)."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
 
 from facefactor.light.spherical_harmonics import ambient_light, directional_light
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 """The lights a user can name; left and right are those of the image."""
 
 
-def preset_light(name: str) -> Float[Tensor, "9 3"]:
+def preset_light(name: str) -> Float[np.ndarray, "9 3"]:
     """Make the illumination of a named preset.
 
     Raises:
@@ -57,16 +61,16 @@ def preset_light(name: str) -> Float[Tensor, "9 3"]:
     if name not in PRESETS:
         raise ValueError(f"no light is called {name!r}; there are {', '.join(PRESETS)}")
     preset = PRESETS[name]
-    illumination = ambient_light(torch.tensor(preset.ambient_linear))
+    illumination = ambient_light(np.array(preset.ambient_linear))
     for lamp in preset.lamps:
         direction = direction_from_angles_deg(lamp.azimuth_deg, lamp.elevation_deg)
-        illumination = illumination + directional_light(direction, torch.tensor(lamp.strength_linear))
+        illumination = illumination + directional_light(direction, np.array(lamp.strength_linear))
     return illumination
 
 
-def direction_from_angles_deg(azimuth_deg: float, elevation_deg: float) -> Float[Tensor, "3"]:
+def direction_from_angles_deg(azimuth_deg: float, elevation_deg: float) -> Float[np.ndarray, "3"]:
     """Point a light: azimuth 0 is at the camera, positive to image right; elevation is positive upwards, degrees."""
     azimuth, elevation = math.radians(azimuth_deg), math.radians(elevation_deg)
-    return torch.tensor(
+    return np.array(
         [math.sin(azimuth) * math.cos(elevation), math.sin(elevation), math.cos(azimuth) * math.cos(elevation)]
     )

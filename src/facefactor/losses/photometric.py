@@ -4,29 +4,38 @@
     E = Σ_v w_v ‖photo(u_v) − colour_v‖₂ / Σ_v w_v
 
 over vertices, the unsquared distance of sRGB-encoded colours (ℓ2,1; MoFA, arXiv:1703.10580, eq. 8). Vertices that the
-face model cannot explain (hair, glasses, a hand) lose weight by `explained_share`.
+face model cannot explain (hair, glasses, a hand) lose weight by `explained_share`, which is for torch tensors; the rest
+is for numpy arrays too.
 """
 
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facefactor.arrays import Array, array_namespace, sum_at, without_gradient
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
 
 DISTANCE_FLOOR = 1e-3
 """Added in quadrature, so that the distance has a gradient at zero."""
 
 
 def colour_distance(
-    photo_srgb: Float[Tensor, "batch vertices 3"], rendered_srgb: Float[Tensor, "batch vertices 3"]
-) -> Float[Tensor, "batch vertices"]:
+    photo_srgb: Float[Array, "*batch vertices 3"], rendered_srgb: Float[Array, "*batch vertices 3"]
+) -> Float[Array, "*batch vertices"]:
     """Euclidean distance of colours at each vertex, in sRGB units of [0, 1]."""
-    return ((photo_srgb - rendered_srgb).square().sum(dim=-1) + DISTANCE_FLOOR**2).sqrt()
+    xp = array_namespace(photo_srgb)
+    return xp.sqrt(xp.sum((photo_srgb - rendered_srgb) ** 2, axis=-1) + DISTANCE_FLOOR**2)
 
 
 def photometric_loss(
-    distance: Float[Tensor, "batch vertices"], weights: Float[Tensor, "batch vertices"]
-) -> Float[Tensor, " batch"]:
+    distance: Float[Array, "*batch vertices"], weights: Float[Array, "*batch vertices"]
+) -> Float[Array, "*batch"]:
     """Weighted mean distance; zero where no vertex has weight."""
-    return (weights * distance).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)
+    xp = array_namespace(distance)
+    return xp.sum(weights * distance, axis=-1) / xp.sum(weights, axis=-1).clip(min=1e-9)
 
 
 def explained_share(
@@ -37,6 +46,8 @@ def explained_share(
     The scale s is `tolerance` times the median distance over used vertices of each face, so a photo that fits badly
     everywhere is not thrown away; a face of which no vertex is used keeps a finite scale.
     """
+    import torch
+
     with torch.no_grad():
         used = torch.where(is_used, distance, distance.new_tensor(torch.nan))
         median = used.nanmedian(dim=-1, keepdim=True).values.nan_to_num(1.0)
@@ -45,19 +56,17 @@ def explained_share(
 
 
 def projected_areas(
-    positions_px: Float[Tensor, "batch vertices 2"], triangles: Int[Tensor, "faces 3"]
-) -> Float[Tensor, "batch vertices"]:
+    positions_px: Float[Array, "batch vertices 2"], triangles: Int[Array, "faces 3"]
+) -> Float[Array, "batch vertices"]:
     """Pixels that each vertex stands for: a third of the area of its front-facing triangles; no gradient.
 
     With these as weights the mean over vertices is a mean over pixels, although the mesh is finer at eyes and lips.
     """
-    with torch.no_grad():
-        a, b, c = (positions_px[:, triangles[:, corner]] for corner in range(3))
-        edge_ab, edge_ac = b - a, c - a
-        # y runs down, so triangles that face the viewer turn clockwise in the picture's axes.
-        doubled = edge_ab[..., 1] * edge_ac[..., 0] - edge_ab[..., 0] * edge_ac[..., 1]
-        share = doubled.clamp_min(0) / 6
-        areas = positions_px.new_zeros(positions_px.shape[:2])
-        for corner in range(3):
-            areas.index_add_(1, triangles[:, corner], share)
-        return areas
+    xp, positions_px = array_namespace(positions_px), without_gradient(positions_px)
+    corners = [triangles[:, corner] for corner in range(3)]
+    a, b, c = (xp.take(positions_px, corner, axis=-2) for corner in corners)
+    edge_ab, edge_ac = b - a, c - a
+    # y runs down, so triangles that face the viewer turn clockwise in the picture's axes.
+    doubled = edge_ab[..., 1] * edge_ac[..., 0] - edge_ab[..., 0] * edge_ac[..., 1]
+    share = doubled.clip(min=0.0)[..., None] / 6
+    return sum(sum_at(share, corner, positions_px.shape[-2]) for corner in corners)[..., 0]

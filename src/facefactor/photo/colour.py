@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sRGB transfer curve: encoded values to linear light and back (numpy).
+"""The sRGB transfer curve: encoded values to linear light and back, for numpy arrays and torch tensors.
 
 Place in the flow: photos are sRGB-encoded; wherever light is added, averaged or multiplied, values are decoded first
 and encoded again at the end.
@@ -10,8 +10,14 @@ and encoded again at the end.
 Source: IEC 61966-2-1:1999, section 5.2 (amendment 1 for the rounding-safe thresholds).
 """
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from facefactor.arrays import Array, array_namespace
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 ENCODED_THRESHOLD = 0.04045
 """Encoded value up to which the curve is a straight line."""
@@ -22,34 +28,23 @@ OFFSET = 0.055
 EXPONENT = 2.4
 
 
-def srgb_to_linear(srgb: ArrayLike) -> NDArray[np.floating]:
+def srgb_to_linear(srgb: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Decode sRGB values to linear light.
 
     Args:
-        srgb: any shape, [0, 1]; values outside are extended by the same formula, negative ones by the straight part.
-
-    Returns:
-        Linear values, same shape; float32 stays float32, everything else becomes float64.
+        srgb: [0, 1]; values outside are extended by the same formula, negative ones by the straight part.
     """
-    encoded = _as_floating(srgb)
-    curved = ((np.maximum(encoded, ENCODED_THRESHOLD) + OFFSET) / (1 + OFFSET)) ** EXPONENT
-    return np.where(encoded <= ENCODED_THRESHOLD, encoded / SLOPE, curved)
+    xp = array_namespace(srgb)
+    curved = ((srgb.clip(min=ENCODED_THRESHOLD) + OFFSET) / (1 + OFFSET)) ** EXPONENT
+    return xp.where(srgb <= ENCODED_THRESHOLD, srgb / SLOPE, curved)
 
 
-def linear_to_srgb(linear: ArrayLike) -> NDArray[np.floating]:
+def linear_to_srgb(linear: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Encode linear light as sRGB values: the inverse of `srgb_to_linear`.
 
     Args:
-        linear: any shape, [0, 1]; values outside are extended by the same formula, negative ones by the straight part.
-
-    Returns:
-        Encoded values, same shape; float32 stays float32, everything else becomes float64.
+        linear: [0, 1]; values outside are extended by the same formula, negative ones by the straight part.
     """
-    light = _as_floating(linear)
-    curved = (1 + OFFSET) * np.maximum(light, LINEAR_THRESHOLD) ** (1 / EXPONENT) - OFFSET
-    return np.where(light <= LINEAR_THRESHOLD, light * SLOPE, curved)
-
-
-def _as_floating(values: ArrayLike) -> NDArray[np.floating]:
-    array = np.asarray(values)
-    return array if array.dtype == np.float32 else array.astype(np.float64)
+    xp = array_namespace(linear)
+    curved = (1 + OFFSET) * linear.clip(min=LINEAR_THRESHOLD) ** (1 / EXPONENT) - OFFSET
+    return xp.where(linear <= LINEAR_THRESHOLD, linear * SLOPE, curved)

@@ -2,20 +2,27 @@
 """The renderer of fitting and training: colours at vertices, no rasteriser in the gradient path.
 
 MoFA (Tewari et al. 2017, arXiv:1703.10580, section 5) compares a photo with a face at the face's vertices: each is
-projected, lit, and compared with the photo's colour at its place. All of it is differentiable in pose, shape, albedo
-and light. Which vertices count is decided without gradient: those in the picture that face the camera and that nothing
-hides in the z-buffer.
+projected, lit, and compared with the photo's colour at its place. For numpy arrays, and for torch tensors with
+gradients to pose, shape, albedo and light. Which vertices count is decided without gradient: those in the picture that
+face the camera and that nothing hides in the z-buffer.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic
 
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+import numpy as np
+from array_api_compat import device
 
+from facefactor.arrays import Array, array_namespace, to_numpy, unit_vectors
 from facefactor.camera.projection import depth_from_camera, project_points
+from facefactor.face.normals import vertex_normals
 from facefactor.light.spherical_harmonics import shade
-from facefactor.render.shade import interpolate, rasterise_camera, vertex_normals
+from facefactor.render.fragments import rasterise_camera
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
 
 MIN_FACING_COSINE = 0.1
 """Vertices seen flatter than this (84°) are left out: their place in the picture says little about their colour."""
@@ -24,7 +31,7 @@ HIDDEN_MARGIN_MM = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class VertexRendering:
+class VertexRendering(Generic[Array]):
     """What a renderer of vertices sees.
 
     Attributes:
@@ -35,22 +42,22 @@ class VertexRendering:
         is_visible: in the picture, facing the camera and not hidden; no gradient.
     """
 
-    positions_px: Float[Tensor, "batch vertices 2"]
-    depth_mm: Float[Tensor, "batch vertices"]
-    normals_camera: Float[Tensor, "batch vertices 3"]
-    colour_linear: Float[Tensor, "batch vertices 3"]
-    is_visible: Bool[Tensor, "batch vertices"]
+    positions_px: Float[Array, "batch vertices 2"]
+    depth_mm: Float[Array, "batch vertices"]
+    normals_camera: Float[Array, "batch vertices 3"]
+    colour_linear: Float[Array, "batch vertices 3"]
+    is_visible: Bool[Array, "batch vertices"]
 
 
 def render_vertices(
-    vertices_camera: Float[Tensor, "batch vertices 3"],
-    albedo_linear: Float[Tensor, "#batch vertices 3"],
-    illumination: Float[Tensor, "#batch 9 3"],
-    K: Float[Tensor, "*intrinsics 3 3"],
-    triangles: Int[Tensor, "faces 3"],
+    vertices_camera: Float[Array, "batch vertices 3"],
+    albedo_linear: Float[Array, "#batch vertices 3"],
+    illumination: Float[Array, "#batch 9 3"],
+    K: Float[Array, "*intrinsics 3 3"],
+    triangles: Int[Array, "faces 3"],
     height: int,
     width: int,
-) -> VertexRendering:
+) -> VertexRendering[Array]:
     """Project, light and test the vertices of posed faces.
 
     Args:
@@ -72,44 +79,57 @@ def render_vertices(
     )
 
 
-@torch.no_grad()
 def find_visible(
-    vertices_camera: Float[Tensor, "batch vertices 3"],
-    normals_camera: Float[Tensor, "batch vertices 3"],
-    K: Float[Tensor, "*intrinsics 3 3"],
-    triangles: Int[Tensor, "faces 3"],
+    vertices_camera: Float[Array, "batch vertices 3"],
+    normals_camera: Float[Array, "batch vertices 3"],
+    K: Float[Array, "*intrinsics 3 3"],
+    triangles: Int[Array, "faces 3"],
     height: int,
     width: int,
-) -> Bool[Tensor, "batch vertices"]:
-    """Decide which vertices the camera sees; arguments as in `render_vertices`. No gradient.
+) -> Bool[Array, "batch vertices"]:
+    """Decide which vertices the camera sees; arguments as in `render_vertices`. On the CPU, without gradient.
 
     A vertex is hidden when it lies farther than the z-buffer at its pixel by more than a margin and what its own
     surface can slope within one pixel: pixel size × tan(angle between normal and view).
     """
-    positions_px, depth_mm = project_points(vertices_camera, K), depth_from_camera(vertices_camera)
-    facing_cosine = (normals_camera * -torch.nn.functional.normalize(vertices_camera, dim=-1)).sum(-1)
-    inside = ((positions_px >= 0.0) & (positions_px < positions_px.new_tensor([width, height]))).all(-1)
+    is_visible = _depth_test(
+        to_numpy(vertices_camera), to_numpy(normals_camera), to_numpy(K), to_numpy(triangles), height, width
+    )
+    return array_namespace(vertices_camera).asarray(is_visible, device=device(vertices_camera))
 
-    fragments = rasterise_camera(vertices_camera, K, triangles, height, width)
-    column, row = torch.where(inside[..., None], positions_px, torch.zeros_like(positions_px)).long().unbind(-1)
-    pixel = row * width + column
-    triangle_ids = fragments.triangle_ids.flatten(1).gather(1, pixel)
-    barycentrics = fragments.barycentrics.flatten(1, 2).gather(1, pixel[..., None].expand(-1, -1, 3))
-    surface_mm = interpolate(depth_mm[..., None], triangle_ids[..., None], barycentrics[:, :, None], triangles)[
-        ..., 0, 0
-    ]
-    nearest_mm = torch.where(triangle_ids >= 0, surface_mm, torch.full_like(surface_mm, torch.inf))
 
-    cosine = facing_cosine.clamp(MIN_FACING_COSINE, 1.0)
-    slope = torch.sqrt(1.0 - cosine * cosine) / cosine
+def _depth_test(
+    vertices: np.ndarray, normals: np.ndarray, K: np.ndarray, triangles: np.ndarray, height: int, width: int
+) -> np.ndarray:
+    positions_px, depth_mm = project_points(vertices, K), depth_from_camera(vertices)
+    facing_cosine = facing_cosines(vertices, normals)
+    inside = np.all((positions_px >= 0.0) & (positions_px < (width, height)), axis=-1)
+
+    fragments = rasterise_camera(vertices, K, triangles, height, width)
+    column, row = np.moveaxis(np.where(inside[..., None], positions_px, 0.0).astype(np.intp), -1, 0)
+    entry = np.arange(len(vertices))[:, None]
+    triangle_ids, weights = (part[entry, row, column] for part in fragments)
+    surface_mm = (weights * depth_mm[entry[..., None], triangles[triangle_ids]]).sum(axis=-1)
+    nearest_mm = np.where(triangle_ids >= 0, surface_mm, np.inf)
+
+    cosine = np.clip(facing_cosine, MIN_FACING_COSINE, 1.0)
+    slope = np.sqrt(1.0 - cosine * cosine) / cosine
     pixel_mm = depth_mm / K[..., 0, 0, None]
     is_hidden = depth_mm > nearest_mm + HIDDEN_MARGIN_MM + pixel_mm * slope
     return inside & (facing_cosine > MIN_FACING_COSINE) & (depth_mm > 0.0) & ~is_hidden
 
 
+def facing_cosines(
+    vertices_camera: Float[Array, "*batch vertices 3"], normals_camera: Float[Array, "*batch vertices 3"]
+) -> Float[Array, "*batch vertices"]:
+    """Cosine between each vertex's normal and the direction to the camera; 1 where the surface faces it."""
+    xp = array_namespace(vertices_camera)
+    return xp.sum(normals_camera * -unit_vectors(vertices_camera), axis=-1)
+
+
 def sample_picture(
-    picture: Float[Tensor, "batch height width channels"], positions_px: Float[Tensor, "batch points 2"]
-) -> Float[Tensor, "batch points channels"]:
+    picture: Float[Array, "batch height width channels"], positions_px: Float[Array, "batch points 2"]
+) -> Float[Array, "batch points channels"]:
     """Read a picture at places between its pixels, bilinearly, with gradients to both.
 
     Args:
@@ -117,9 +137,22 @@ def sample_picture(
         positions_px: x right and y down, pixel centres at half-integers; beyond the outermost centres the border's
             colour is read, without a gradient to the place.
     """
-    height, width = picture.shape[1:3]
-    grid = 2.0 * positions_px / positions_px.new_tensor([width, height]) - 1.0
-    sampled = torch.nn.functional.grid_sample(
-        picture.movedim(-1, 1), grid[:, None], mode="bilinear", padding_mode="border", align_corners=False
-    )
-    return sampled[:, :, 0].mT
+    xp = array_namespace(picture)
+    batch, height, width, channels = picture.shape
+    x = (positions_px[..., 0] - 0.5).clip(0, width - 1)
+    y = (positions_px[..., 1] - 0.5).clip(0, height - 1)
+    left = xp.astype(x, xp.int64).clip(0, width - 1)  # a place that is not a number reads some pixel
+    top = xp.astype(y, xp.int64).clip(0, height - 1)
+    right, bottom = (left + 1).clip(max=width - 1), (top + 1).clip(max=height - 1)
+    pixels = xp.reshape(picture, (-1, channels))
+    first = xp.arange(batch, device=device(picture))[:, None] * (height * width)
+
+    def read(row: Array, column: Array) -> Array:
+        places = xp.reshape(first + row * width + column, (-1,))
+        return xp.reshape(xp.take(pixels, places, axis=0), (*row.shape, channels))
+
+    across, down = (x - xp.astype(left, x.dtype))[..., None], (y - xp.astype(top, y.dtype))[..., None]
+    upper_left, lower_left = read(top, left), read(bottom, left)
+    upper = upper_left + across * (read(top, right) - upper_left)
+    lower = lower_left + across * (read(bottom, right) - lower_left)
+    return upper + down * (lower - upper)

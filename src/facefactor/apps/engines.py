@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engines and the landmark detector by their names on the command line; each needs only what it uses."""
+
+from facefactor.errors import require
+from facefactor.face.model import FaceModel
+from facefactor.infer.engine import EncoderEngine, Engine
+from facefactor.photo.landmarks import LandmarkDetector
+
+ENGINES = ("inverse", "fit")
+DEFAULT_ENGINE = "fit"
+
+
+def open_engine(name: str, model: FaceModel) -> Engine:
+    """Make the engine ready.
+
+    Args:
+        name: one of ENGINES.
+        model: the face model.
+
+    Raises:
+        MissingExtra: it needs torch, which is not installed.
+        AssetMissing: its weights are not there.
+        IncompatibleCode: its weights are of another version, or for another face model.
+    """
+    if name != "fit":
+        return EncoderEngine(name, model)
+    require("torch", "train", "fitting a photo")
+    from facefactor.fit.engine import FitEngine
+
+    return FitEngine(model)
+
+
+def open_landmark_detector() -> LandmarkDetector:
+    """Make the landmark detector ready.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
+
+    return MediaPipeLandmarks()

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine `fit`: a face's code by searching for the face that renders as the photo (torch)."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from facefactor.code.face_code import FaceCode
+from facefactor.face.model import FaceModel
+from facefactor.fit.fit import FaceFitter
+from facefactor.fit.objective import FitSettings
+from facefactor.photo.cropped_face import CroppedFace
+
+
+class FitEngine:
+    """Answers by a fit; the same photo gives the same code, whatever ran before and however many threads torch has.
+
+    Args:
+        model: the face model.
+        settings: of the fit; the tuned ones by default.
+    """
+
+    name = "fit"
+    weights_hash = None
+
+    def __init__(self, model: FaceModel, settings: FitSettings | None = None) -> None:
+        self._fitter = FaceFitter(model, settings)
+
+    def describe(self, face: CroppedFace) -> FaceCode[np.ndarray]:
+        """Fit one face: its code in the crop's camera."""
+        with _one_thread():
+            code = self._fitter.fit(
+                torch.from_numpy(face.srgb),
+                torch.from_numpy(face.landmarks_px).float(),
+                torch.from_numpy(face.found.landmarks.visibility).float(),
+                torch.from_numpy(face.coverage),
+            )
+        return code.to_numpy()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Hold torch to one thread: sums over several are not the same from run to run, and the work is too small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
