@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from facefactor.data import landmark_batches
+from facefactor.data.crops import mean_landmarks_mm
 from facefactor.data.landmark_batches import LandmarkBatch, LandmarkBatches, Source, StoredFaces, draw_crop_of
-from facefactor.data.shards import PHOTOGRAPHS, CorpusRecord, write_corpus_record
+from facefactor.data.photo_sample import PhotoSample, encode_photo_sample
+from facefactor.data.shards import PHOTOGRAPHS, CorpusRecord, write_corpus_record, write_shard
 from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.photo.detect import FaceBox
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +126,24 @@ def test_another_kind_of_corpus_or_an_empty_one_is_refused(tmp_path: Path) -> No
 def test_numbers_that_make_no_sense_are_refused(renders: StoredFaces) -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         LandmarkBatches((Source(renders, (1, 2), 0),), 1)
+
+
+def test_turned_faces_are_found_by_their_landmarks(renders: StoredFaces, tmp_path: Path) -> None:
+    assert renders.turned(10) == []
+    points_mm = mean_landmarks_mm()
+    yaw = np.radians(50)
+    x = points_mm[:, 0] * np.cos(yaw) + points_mm[:, 2] * np.sin(yaw)
+    points_px = np.stack([x, -points_mm[:, 1]], axis=1) * 0.58 + (80, 68)
+    turned = dataclasses.replace(photo_face_sample(), landmarks_px=points_px.astype(np.float32))
+    samples = [photo_face_sample(), turned]
+    shard = write_shard(tmp_path / "a.tar", [encode_photo_sample(s, f"{n}-0") for n, s in enumerate(samples)])
+    write_corpus_record(tmp_path, CorpusRecord(PHOTOGRAPHS, (shard,)))
+    assert StoredFaces(tmp_path).turned(40) == [1]
+    assert StoredFaces(tmp_path).turned(60) == []
+
+
+def photo_face_sample() -> PhotoSample:
+    points_px = mean_landmarks_mm()[:, :2] * (0.58, -0.58) + (80, 68)
+    picture, box = np.zeros((160, 160, 3), np.uint8), FaceBox(30, 30, 90, 100, 0.9)
+    trust = np.ones(478, np.float32)
+    return PhotoSample(picture, points_px.astype(np.float32), trust, np.eye(3), "p.jpg", (160, 160), box, 0.0)

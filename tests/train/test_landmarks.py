@@ -128,6 +128,17 @@ def test_a_few_faces_are_learnt_by_heart(renders, photos, batch, tmp_path, monke
     assert set(lines[-1]) > {"photo_percent", "render_percent", "wrongly_seen_percent"}
 
 
+def test_turned_renders_are_drawn_more_often(renders, photos, monkeypatch):
+    monkeypatch.setattr(StoredFaces, "turned", lambda self, least_yaw_deg: [0, 1, 2, 11])
+    batches = landmark_batches(renders, photos, SETTINGS, 0, Devices())
+    counts = [(source.faces is renders, source.indices, source.per_step) for source in batches.sources]
+    held_out = set(split(12, 256)[1])
+    assert counts[1] == (True, tuple(n for n in (0, 1, 2, 11) if n not in held_out), 2)
+    assert [per_step for _, _, per_step in counts] == [1, 2, 3]
+    assert batches.misses_per_step == 2
+    assert sum(source.per_step for source in batches.sources) + 2 == SETTINGS.batch_size
+
+
 def test_renders_alone_are_enough(renders, tmp_path):
     train_landmarks(renders, None, tmp_path, SETTINGS, short_loop(2))
     assert "photo_percent" not in logged(tmp_path)[-1]
@@ -196,6 +207,7 @@ def test_a_split_leaves_most_to_learn_from(count: int):
         ({"batch_size": 0}, "batch_size and num_held_out must be at least 1"),
         ({"photo_share": 0.9}, "leave something for the renders"),
         ({"miss_share": -0.1}, "at least 0"),
+        ({"turned_share": 1.1}, "turned_share at most 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changed: dict, message: str):

@@ -26,7 +26,7 @@ from facefactor.data.crops import cut_landmarks, exact_crop
 from facefactor.data.epochs import EpochOrder, StepBatches
 from facefactor.data.looks import FIRST_LOOK, FURTHER_LOOK, cover, cut_look, cut_off, draw_look, draw_miss, shrink
 from facefactor.data.photo_effects import degrade
-from facefactor.data.photo_sample import decode_photo_sample
+from facefactor.data.photo_sample import decode_photo_sample, estimate_yaw_deg
 from facefactor.data.shards import PHOTOGRAPHS, SYNTHETIC, Corpus, Sample
 from facefactor.data.synthetic_sample import decode_synthetic_sample
 from facefactor.errors import AssetMissing, IncompatibleCode
@@ -117,6 +117,13 @@ class StoredFaces:
         number = bisect.bisect_right(self._starts, index) - 1
         corpus = self._corpora[number]
         return _DECODERS[corpus.record.kind](corpus[index - self._starts[number]])
+
+    def turned(self, least_yaw_deg: float) -> list[int]:
+        """Numbers of the faces that are turned to a side by more than this; reads the landmarks of all of them."""
+        yaws_deg = (
+            estimate_yaw_deg(np.asarray(sample.json()["landmarks_px"])) for corpus in self._corpora for sample in corpus
+        )
+        return [index for index, yaw_deg in enumerate(yaws_deg) if abs(yaw_deg) > least_yaw_deg]
 
     def read_exact(self, indices: Sequence[int]) -> LandmarkBatch:
         """Read faces as further looks see them when they are right, for validation."""

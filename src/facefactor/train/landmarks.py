@@ -37,6 +37,8 @@ from facefactor.train.loop import LoopSettings, train
 REGIME = "landmarks"
 SEEN_WEIGHT, FACE_WEIGHT = 0.3, 0.3
 """Of the logarithmic losses beside the distance in per cent."""
+TURNED_DEG = 40.0
+"""A render whose yaw is larger is drawn more often: photos hardly show such faces, and the teacher errs on them."""
 SOFT_PX = 0.2
 """Below this a distance is about quadratic."""
 
@@ -49,6 +51,8 @@ class LandmarkSettings:
     """Crops per optimiser step and process."""
     photo_share: float = 0.55
     """Of the crops, where there are photos to learn from."""
+    turned_share: float = 0.5
+    """Of the renders, that are drawn from the turned ones alone."""
     miss_share: float = 0.12
     """Of the crops, that show no face."""
     num_held_out: int = 256
@@ -60,10 +64,11 @@ class LandmarkSettings:
         if min(self.batch_size, self.num_held_out) < 1 or self.loader_workers < 0:
             sizes = f"{self.batch_size}, {self.num_held_out} and {self.loader_workers}"
             raise ValueError(f"batch_size and num_held_out must be at least 1, loader_workers at least 0, got {sizes}")
-        if min(self.photo_share, self.miss_share) < 0 or self.photo_share + self.miss_share >= 1:
+        shares = self.photo_share, self.turned_share, self.miss_share
+        if min(shares) < 0 or self.turned_share > 1 or self.photo_share + self.miss_share >= 1:
             raise ValueError(
-                f"photo_share and miss_share must be at least 0 and leave something for the renders, got "
-                f"{self.photo_share} and {self.miss_share}"
+                "photo_share, turned_share and miss_share must be at least 0, turned_share at most 1, and the others "
+                f"leave something for the renders, got {shares}"
             )
 
 
@@ -142,11 +147,15 @@ def landmark_batches(
     """The batches of a run, without the faces that are held out."""
     misses = round(settings.miss_share * settings.batch_size)
     of_photos = round(settings.photo_share * settings.batch_size) if photos is not None else 0
-    counts = ((renders, settings.batch_size - misses - of_photos), (photos, of_photos))
-    sources = tuple(
-        Source(faces, split(len(faces), settings.num_held_out)[0], count) for faces, count in counts if faces and count
-    )
-    return LandmarkBatches(sources, misses, seed, devices.rank, devices.count)
+    of_renders = settings.batch_size - misses - of_photos
+    learnt, _ = split(len(renders), settings.num_held_out)
+    turned = tuple(sorted(set(renders.turned(TURNED_DEG)) & set(learnt)))
+    of_turned = round(settings.turned_share * of_renders) if turned else 0
+    sources = [Source(renders, learnt, of_renders - of_turned), Source(renders, turned, of_turned)]
+    if photos is not None:
+        sources.append(Source(photos, split(len(photos), settings.num_held_out)[0], of_photos))
+    used = tuple(source for source in sources if source.per_step)
+    return LandmarkBatches(used, misses, seed, devices.rank, devices.count)
 
 
 def split(count: int, num_held_out: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
