@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from facefactor.apps import breed
+from facefactor.apps.cli import main
 from facefactor.code.face_code import FaceCode
 from facefactor.data.bred_faces import BreedingSettings
 from facefactor.data.shards import Corpus, read_corpus_record
@@ -46,3 +47,18 @@ def test_any_number_of_processes_writes_the_same_corpus_and_keeps_what_is_there(
     assert read_corpus_record(tmp_path / "bred").complete
     with pytest.raises(IncompatibleCode, match="another corpus"):
         breed.write_bred_corpus(rendered_photos[0], 1, tmp_path / "bred", explained, settings, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "breeding needs --photos, and --corpus"),
+        (["--photos", "photos", "--corpus", "nowhere"], "nowhere: holds no corpus"),
+    ],
+)
+def test_what_breeding_needs_is_said_in_one_line(given: list[str], message: str, tmp_path: Path, capsys) -> None:
+    assert main(["train", "inverse", "--breed", "1", "--out", str(tmp_path / "run"), *given]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert not (tmp_path / "run").exists()

@@ -70,19 +70,7 @@ def _breed(
         raise FaceError("breeding needs --photos, and --corpus for the faces that are mixed with bred ones")
     if devices.count > 1:
         raise FaceError("breeding runs on one device: train round 0 on several, then breed from --init")
-    breeding = BreedSettings(
-        rounds=options.breed,
-        num_steps=options.round_steps,
-        learning_rate=options.round_learning_rate,
-        batch_size=options.batch_size,
-        loss=options.loss,
-        first_share=options.first_share,
-        variants=options.variants,
-        polish=not options.no_polish,
-        keep_corpora=not options.delete_bred,
-        loader_workers=options.loader_workers,
-        seed=options.seed,
-    )
+    breeding = _breed_settings(options)
     photos, init = PhotoCorpus(options.photos), options.init
     if init is None:
         init = options.out / "round_0" / "weights.safetensors"
@@ -101,6 +89,30 @@ def _breed(
         report=lambda sentence: print(f"facefactor train: {sentence}", file=sys.stderr, flush=True),
     )
     return run.run(options.resume)
+
+
+def _breed_settings(options: argparse.Namespace) -> BreedSettings:
+    """The settings of the command line.
+
+    Raises:
+        FaceError: they leave no room for one kind of faces in a batch.
+    """
+    try:
+        return BreedSettings(
+            rounds=options.breed,
+            num_steps=options.round_steps,
+            learning_rate=options.round_learning_rate,
+            batch_size=options.batch_size,
+            loss=options.loss,
+            first_share=options.first_share,
+            variants=options.variants,
+            polish=not options.no_polish,
+            keep_corpora=not options.delete_bred,
+            loader_workers=options.loader_workers,
+            seed=options.seed,
+        )
+    except ValueError as error:
+        raise FaceError(f"breeding: {error}") from None
 
 
 def run_landmarks(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ own errors. A share of every batch stays with the first corpus, whose wide poses
 
     RUN/breeding.json                   each round's errors on held-out photos and faces, and which was the best
     RUN/weights.safetensors             those of the best round
+    RUN/round_0/weights.safetensors     those it started from
     RUN/round_1/explained.safetensors   the photos' codes          RUN/round_1/statistics.json, sheet.png
     RUN/round_1/corpus/                 the bred faces             RUN/round_1/weights.safetensors, log.jsonl, …
 
@@ -187,7 +188,11 @@ class Breeding:
                 changed = sorted(name for name in config if record["config"].get(name) != config[name])
                 raise FaceError(f"{self._folder}: a run is resumed as it was started; changed: {', '.join(changed)}")
             return record
-        errors = self._measure(self._encoder(self._init))
+        start = self._weights(0)
+        if self._init.resolve() != start.resolve():  # kept, for the file given may be that of a run that goes on
+            self._encoder(self._init)  # or say that these are no weights
+            write_bytes(start, self._init.read_bytes())
+        errors = self._measure(self._encoder(start))
         self._report(f"round 0: {_sentence(errors)}")
         record = {"format": FORMAT, "config": config, "rounds": [{"round": 0, **errors}]}
         self._write(record)
@@ -281,7 +286,7 @@ class Breeding:
         write_png(folder / "sheet.png", draw_sheet(maker, self._photos, shown))
 
     def _weights(self, number: int) -> Path:
-        return self._init if number == 0 else self._folder / f"round_{number}" / "weights.safetensors"
+        return self._folder / f"round_{number}" / "weights.safetensors"
 
     def _encoder(self, weights: Path) -> Encoder:
         encoder = Encoder()
