@@ -48,6 +48,8 @@ def sum_at(values: Array, places: Array, count: int) -> Array:
         xp = array_namespace(values)
         zeros = xp.zeros((*values.shape[:-2], count, values.shape[-1]), dtype=values.dtype, device=device(values))
         return zeros.index_add(-2, places, values)
-    columns = np.moveaxis(values, -2, -1).reshape(-1, len(places))
-    sums = np.stack([np.bincount(places, column, count) for column in columns]).astype(values.dtype)
-    return cast(Array, np.moveaxis(sums.reshape(*values.shape[:-2], values.shape[-1], count), -1, -2))
+    columns = np.moveaxis(values, -2, -1)
+    sums = np.zeros((*columns.shape[:-1], count), dtype=values.dtype)
+    for index in np.ndindex(columns.shape[:-1]):
+        sums[index] = np.bincount(places, columns[index], count)
+    return cast(Array, np.moveaxis(sums, -1, -2))

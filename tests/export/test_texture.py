@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from facefactor.export.texture import bake_albedo
+from facefactor.export.texture import TextureAtlas
 
 TRIANGLES = np.array([[0, 1, 2], [0, 2, 3]])
 WHOLE_SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
@@ -15,7 +15,7 @@ def srgb8(linear: np.ndarray) -> np.ndarray:
 
 def test_an_albedo_linear_in_u_and_v_is_baked_where_the_uvs_say():
     red_is_u_green_is_v = np.column_stack([WHOLE_SQUARE, np.full(4, 0.25)])
-    texture = bake_albedo(red_is_u_green_is_v, TRIANGLES, WHOLE_SQUARE, TRIANGLES, 32)
+    texture = TextureAtlas(TRIANGLES, WHOLE_SQUARE, TRIANGLES, 32).bake(red_is_u_green_is_v)
     centres = (np.arange(32) + 0.5) / 32
     np.testing.assert_allclose(texture[..., 0], np.broadcast_to(srgb8(centres), (32, 32)), atol=0.51)
     np.testing.assert_allclose(texture[..., 1], np.broadcast_to(srgb8(1 - centres)[:, None], (32, 32)), atol=0.51)
@@ -25,15 +25,15 @@ def test_an_albedo_linear_in_u_and_v_is_baked_where_the_uvs_say():
 def test_a_mirrored_chart_is_baked_like_any_other():
     albedo = np.column_stack([WHOLE_SQUARE[:, 0], np.zeros((4, 2))])
     mirrored = WHOLE_SQUARE * [-1, 1] + [1, 0]
-    plain = bake_albedo(albedo, TRIANGLES, WHOLE_SQUARE, TRIANGLES, 32)
-    np.testing.assert_array_equal(bake_albedo(albedo, TRIANGLES, mirrored, TRIANGLES, 32), plain[:, ::-1])
+    plain = TextureAtlas(TRIANGLES, WHOLE_SQUARE, TRIANGLES, 32).bake(albedo)
+    np.testing.assert_array_equal(TextureAtlas(TRIANGLES, mirrored, TRIANGLES, 32).bake(albedo), plain[:, ::-1])
 
 
 def test_uvs_have_indices_of_their_own():
     order = np.array([2, 0, 3, 1])
     albedo = np.random.default_rng(0).uniform(size=(4, 3))
-    plain = bake_albedo(albedo, TRIANGLES, WHOLE_SQUARE, TRIANGLES, 16)
-    shuffled = bake_albedo(albedo, TRIANGLES, WHOLE_SQUARE[order], np.argsort(order)[TRIANGLES], 16)
+    plain = TextureAtlas(TRIANGLES, WHOLE_SQUARE, TRIANGLES, 16).bake(albedo)
+    shuffled = TextureAtlas(TRIANGLES, WHOLE_SQUARE[order], np.argsort(order)[TRIANGLES], 16).bake(albedo)
     np.testing.assert_array_equal(shuffled, plain)
 
 
@@ -41,17 +41,17 @@ def test_texels_outside_take_the_colour_of_the_nearest_chart():
     left, right = WHOLE_SQUARE * 0.2 + [0.1, 0.4], WHOLE_SQUARE * 0.2 + [0.7, 0.4]
     albedo = np.repeat([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], 4, axis=0)
     triangles = np.concatenate([TRIANGLES, TRIANGLES + 4])
-    texture = bake_albedo(albedo, triangles, np.concatenate([left, right]), triangles, 40)
+    texture = TextureAtlas(triangles, np.concatenate([left, right]), triangles, 40).bake(albedo)
     np.testing.assert_array_equal(texture[:, :20], np.broadcast_to([255, 0, 0], (40, 20, 3)))
     np.testing.assert_array_equal(texture[:, 20:], np.broadcast_to([0, 0, 255], (40, 20, 3)))
 
 
 def test_albedo_beyond_white_and_black_is_clipped():
     albedo = np.broadcast_to([2.0, -1.0, 1.0], (4, 3))
-    texture = bake_albedo(albedo, TRIANGLES, WHOLE_SQUARE, TRIANGLES, 4)
+    texture = TextureAtlas(TRIANGLES, WHOLE_SQUARE, TRIANGLES, 4).bake(albedo)
     np.testing.assert_array_equal(texture, np.broadcast_to([255, 0, 255], (4, 4, 3)))
 
 
 def test_a_texture_too_small_for_its_charts_is_refused():
     with pytest.raises(ValueError, match="no texel of a 4 x 4 texture lies inside a UV triangle"):
-        bake_albedo(np.ones((4, 3)), TRIANGLES, WHOLE_SQUARE * 0.01, TRIANGLES, 4)
+        TextureAtlas(TRIANGLES, WHOLE_SQUARE * 0.01, TRIANGLES, 4).bake(np.ones((4, 3)))

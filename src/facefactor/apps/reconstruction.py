@@ -24,7 +24,7 @@ from facefactor.errors import PhotoError
 from facefactor.export.glb import GlbMesh
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.export.row import lay_out_row
-from facefactor.export.texture import bake_albedo
+from facefactor.export.texture import TextureAtlas
 from facefactor.face.adjacency import adjacency_matrix, triangle_sides
 from facefactor.face.albedo import albedo_from_log
 from facefactor.face.linear_bases import JAW_OPEN, MOUTH_CLOSE, bound_mouth_close
@@ -110,6 +110,8 @@ class Reconstructor:
         self._decoder = Decoder.of(self.model)
         self._detail = DetailTransfer(self.model)
         self._opacity = self.model.subdivision @ overlay_opacity(self.model)
+        surface = (self.model.triangles_subdivided, self.model.uv_subdivided, self.model.uv_triangles_subdivided)
+        self._atlas = TextureAtlas(*surface, TEXTURE_SIZE_PX)
 
     def reconstruct(self, photo: Photo, which: Literal["largest", "all"] = "largest") -> list[Reconstruction]:
         """Reconstruct the largest face of a photo, or all of them, the largest first.
@@ -202,13 +204,7 @@ class Reconstructor:
             triangles=model.triangles_subdivided,
             uv=model.uv_subdivided,
             uv_triangles=model.uv_triangles_subdivided,
-            texture_srgb=bake_albedo(
-                albedo_linear,
-                model.triangles_subdivided,
-                model.uv_subdivided,
-                model.uv_triangles_subdivided,
-                TEXTURE_SIZE_PX,
-            ),
+            texture_srgb=self._atlas.bake(albedo_linear),
             morph_names=EXPRESSION_NAMES,
             morph_deltas_mm=deltas,
             morph_weights=code.expression,
@@ -245,7 +241,7 @@ class Reconstructor:
         deltas = heads[1:] - heads[without]
         columns = np.concatenate([heads[:1], deltas]).transpose(1, 0, 2).reshape(self.model.num_vertices, -1)
         subdivided = (self.model.subdivision @ columns).reshape(self.model.num_subdivided, -1, 3).transpose(1, 0, 2)
-        return subdivided[0], subdivided[1:]
+        return subdivided[0], np.ascontiguousarray(subdivided[1:])
 
 
 def confidence(box: FaceBox, landmark_px: float, photometric: float) -> float:

@@ -121,9 +121,11 @@ def split_at_seams(triangles: np.ndarray, uv_triangles: np.ndarray) -> tuple[np.
     Returns:
         vertex_of (P,) and uv_of (P,), the pair behind each output vertex; (F, 3) triangles of output vertices.
     """
-    pairs = np.stack([triangles.ravel(), uv_triangles.ravel()], axis=1)
-    unique_pairs, corner_pairs = np.unique(pairs, axis=0, return_inverse=True)
-    return unique_pairs[:, 0], unique_pairs[:, 1], corner_pairs.reshape(triangles.shape)
+    num_uv = int(uv_triangles.max()) + 1
+    pairs = triangles.ravel().astype(np.int64) * num_uv + uv_triangles.ravel()  # one number a pair, to sort fast
+    unique_pairs, corner_pairs = np.unique(pairs, return_inverse=True)
+    vertex_of, uv_of = np.divmod(unique_pairs, num_uv)
+    return vertex_of, uv_of, corner_pairs.reshape(triangles.shape)
 
 
 class _BinaryFile:
@@ -157,7 +159,7 @@ class _BinaryFile:
     def add_deltas(self, deltas: np.ndarray) -> int:
         """Append (P, 3) deltas as float32, only the rows that are not zero where that is smaller."""
         deltas = deltas.astype("<f4")
-        rows = np.flatnonzero(deltas.any(axis=1))
+        rows = np.flatnonzero(_any_coordinate(deltas))
         if len(rows) == 0:
             rows = np.array([0])  # a sparse accessor needs one row, and not every reader takes one without any data
         indices = _smallest_unsigned(rows)
@@ -180,8 +182,8 @@ class _BinaryFile:
                 componentType=_COMPONENT_TYPES[values.dtype.str],
                 count=len(values),
                 type=kind,
-                min=np.atleast_1d(values.min(axis=0)).tolist(),
-                max=np.atleast_1d(values.max(axis=0)).tolist(),
+                min=[column.min().item() for column in np.atleast_2d(values.T)],
+                max=[column.max().item() for column in np.atleast_2d(values.T)],
                 **storage,
             )
         )
@@ -210,26 +212,52 @@ def _add_morphs(file: _BinaryFile, mesh: GlbMesh, vertex_of: np.ndarray) -> list
     neutral_normals = _unit_normals(mesh.vertices_mm, mesh.triangles)
     targets = []
     for deltas_mm in mesh.morph_deltas_mm:
-        normal_deltas = _unit_normals(mesh.vertices_mm + deltas_mm, mesh.triangles) - neutral_normals
+        moved_mm = _without_negligible(deltas_mm, NEGLIGIBLE_MM)
+        turned = _without_negligible(_normal_deltas(mesh, moved_mm, neutral_normals), NEGLIGIBLE_NORMAL)
         targets.append(
             gltf.Attributes(
-                POSITION=file.add_deltas(_without_negligible(deltas_mm, NEGLIGIBLE_MM)[vertex_of] * METRES_PER_MM),
-                NORMAL=file.add_deltas(_without_negligible(normal_deltas, NEGLIGIBLE_NORMAL)[vertex_of]),
+                POSITION=file.add_deltas(moved_mm[vertex_of] * METRES_PER_MM), NORMAL=file.add_deltas(turned[vertex_of])
             )
         )
     return targets
 
 
+def _normal_deltas(mesh: GlbMesh, moved_mm: np.ndarray, neutral_normals: np.ndarray) -> np.ndarray:
+    """(V, 3) how far a morph moves the normals; computed only around the vertices that it moves."""
+    is_moved = _any_coordinate(moved_mm)
+    is_turned = np.zeros(len(is_moved), dtype=bool)
+    is_turned[mesh.triangles[_any_corner(is_moved, mesh.triangles)]] = True
+    around = mesh.triangles[_any_corner(is_turned, mesh.triangles)]
+    is_near = np.zeros_like(is_turned)
+    is_near[around] = True
+    number = np.cumsum(is_near) - 1
+    normals = _unit_normals((mesh.vertices_mm + moved_mm)[is_near], number[around])
+    deltas = np.zeros_like(neutral_normals)
+    deltas[is_turned] = normals[number[is_turned]] - neutral_normals[is_turned]
+    return deltas
+
+
+def _any_coordinate(vectors: np.ndarray) -> np.ndarray:
+    """(N,) bool: which vectors (N, 3) are not zero; by columns, as numpy is slow along an axis of three."""
+    return (vectors[:, 0] != 0) | (vectors[:, 1] != 0) | (vectors[:, 2] != 0)
+
+
+def _any_corner(is_chosen: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(F,) bool: which triangles have a corner among the chosen vertices."""
+    return is_chosen[triangles[:, 0]] | is_chosen[triangles[:, 1]] | is_chosen[triangles[:, 2]]
+
+
 def _unit_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(V, 3) normals; +z where no triangle gives one, since glTF wants every normal to have length one."""
     normals = vertex_normals(vertices, triangles)
-    normals[~normals.any(axis=1)] = (0.0, 0.0, 1.0)
+    normals[~_any_coordinate(normals)] = (0.0, 0.0, 1.0)
     return normals
 
 
 def _without_negligible(deltas: np.ndarray, negligible: float) -> np.ndarray:
     """Return (V, 3) deltas with the rows that are shorter than `negligible` set to zero."""
-    return deltas * (np.linalg.norm(deltas, axis=1, keepdims=True) >= negligible)
+    x, y, z = deltas.T
+    return deltas * (x * x + y * y + z * z >= negligible**2)[:, None]
 
 
 def _skin_material() -> gltf.Material:

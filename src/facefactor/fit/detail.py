@@ -19,7 +19,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import factorized
 
-from facefactor.face.adjacency import neighbour_average, triangle_edges, triangles_within
+from facefactor.face.adjacency import graph_laplacian, neighbour_average, triangle_edges, triangles_within
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
 from facefactor.photo.colour import srgb_to_linear
 from facefactor.render.vertex import VertexRendering, facing_cosines, render_vertices, sample_picture
@@ -56,6 +56,9 @@ class DetailTransfer:
         height = model.subdivision @ model.mean[:, 1]
         self._skin_log_ratio = np.interp(height, FOREHEAD_MM, (SKIN_LOG_RATIO, FOREHEAD_LOG_RATIO))
         self._average = neighbour_average(triangle_edges(model.triangles_subdivided), model.num_subdivided)
+        within = triangles_within(model.triangles_subdivided, np.flatnonzero(self._in_face))
+        number = np.cumsum(self._in_face) - 1
+        self._face_laplacian = graph_laplacian(triangle_edges(number[within]), int(self._in_face.sum()))
         self._edge_mm = _edge_length(model)
 
     def albedo(
@@ -101,11 +104,13 @@ class DetailTransfer:
         return soft
 
     def _fine_part(self, ratio: np.ndarray, trust: np.ndarray) -> np.ndarray:
-        """The ratio less its smooth part, which solves (diag(trust) + (scale/edge)² Δ) s = trust · ratio."""
-        laplacian = sparse.identity(len(trust)) - self._average
+        """The ratio less its smooth part, (diag(trust) + (scale/edge)² Δ) s = trust · ratio; zero off the face."""
+        ratio_face, trust_face = ratio[self._in_face], trust[self._in_face, None]
         stiffness = (DETAIL_SCALE_MM / self._edge_mm / (2 * np.pi)) ** 2
-        system = sparse.diags(trust + 1e-4) + stiffness * laplacian
-        return ratio - factorized(system.tocsc())(trust[:, None] * ratio)
+        system = sparse.diags(trust_face[:, 0] + 1e-4) + stiffness * self._face_laplacian
+        fine = np.zeros_like(ratio)
+        fine[self._in_face] = ratio_face - factorized(system.tocsc())(trust_face * ratio_face)
+        return fine
 
 
 def _edge_length(model: FaceModel) -> float:
