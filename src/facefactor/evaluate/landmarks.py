@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -220,10 +221,11 @@ def _by_yaw(measures: Sequence[LandmarkMeasure]) -> dict[str, list[LandmarkMeasu
 
 
 def _dot(tile: NDArray[np.uint8], points_px: NDArray[np.float64], colours: NDArray[np.integer]) -> None:
-    """Colour the pixels of points, in place; points outside are left out."""
-    column, row = np.floor(points_px).astype(int).T
-    inside = (column >= 0) & (row >= 0) & (column < tile.shape[1]) & (row < tile.shape[0])
-    tile[row[inside], column[inside]] = np.broadcast_to(colours, (len(points_px), 3))[inside]
+    """Colour the two by two pixels around points, in place; points outside are left out."""
+    for right, down in product((-1, 0), (-1, 0)):
+        column, row = np.rint(points_px + np.array([right, down])).astype(int).T
+        inside = (column >= 0) & (row >= 0) & (column < tile.shape[1]) & (row < tile.shape[0])
+        tile[row[inside], column[inside]] = np.broadcast_to(colours, (len(points_px), 3))[inside]
 
 
 def _sheet(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
