@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from facefactor.apps.evaluate_encoders import evaluate_encoders
 from facefactor.apps.reconstruction import Reconstruction, Reconstructor
 from facefactor.errors import AssetMissing, PhotoError, PhotoUnreadable
 from facefactor.evaluate.landmarks import (
     SHEET_FACES,
+    LandmarkMeasure,
     choose_box,
     draw_face,
     measure_photo,
@@ -80,7 +83,9 @@ def evaluate_landmarks(data: Path, out: Path, graphs: Path | None = None) -> int
         raise AssetMissing(f"{data}: no folder of photos")
     network = NetworkLandmarks(graphs and graphs / SHIPPED_NETWORK.name)
     teacher, detector = MediaPipeLandmarks(), SlimeFaceDetector()
-    measures, failed, tiles = [], [], []
+    measures: list[LandmarkMeasure] = []
+    failed: list[str] = []
+    tiles: list[np.ndarray] = []
     for path in paths:
         truth_path = path.with_suffix(".mat")
         truth = read_truth(truth_path) if truth_path.is_file() else None

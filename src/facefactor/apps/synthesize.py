@@ -91,14 +91,14 @@ class _Task(NamedTuple):
     """A shard to write: where, its number, how many faces, and what makes them (seed, backgrounds, environment)."""
 
     folder: Path
-    index: int
-    count: int
+    shard: int
+    faces: int
     given: tuple[int, Path | None, Path | None]
 
 
 def _write_one_shard(task: _Task) -> Shard:
-    first = task.index * SAMPLES_PER_SHARD
-    return write_shard(task.folder / shard_name(PREFIX, task.index), _samples(_faces(*task.given), first, task.count))
+    first = task.shard * SAMPLES_PER_SHARD
+    return write_shard(task.folder / shard_name(PREFIX, task.shard), _samples(_faces(*task.given), first, task.faces))
 
 
 def _samples(faces: "SyntheticFaces", first: int, count: int) -> Iterator[Sample]:

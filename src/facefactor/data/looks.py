@@ -101,7 +101,7 @@ def cut_off(
     Returns:
         The crop, and which of the points (478,) are still on the photo.
     """
-    turns = generator.integers(4)
+    turns = int(generator.integers(4))
     kept = generator.uniform(1 - LARGEST_CUT, 1) * len(crop_srgb)
     turned = np.rot90(crop_srgb, turns).copy()
     turned[:, int(kept) :] = turned[:, int(kept) - 1 : int(kept)]

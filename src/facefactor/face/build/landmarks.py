@@ -25,6 +25,7 @@ from facefactor.photo.landmarks import (
     LEFT_IRIS,
     LIPS_INNER_LOWER,
     LIPS_INNER_UPPER,
+    NUM_LANDMARKS,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
     RIGHT_IRIS,
@@ -73,12 +74,14 @@ def mark_landmarks(heads: np.ndarray, albedos: np.ndarray, triangles: np.ndarray
         ValueError: the detector sees no face in any picture.
     """
     mesh = start_face_mesh()
-    views = [_look(mesh, *head, triangles, turn) for head in zip(heads, albedos, strict=True) for turn in _turns()]
-    views = [view for view in views if view is not None]
+    looks = [_look(mesh, *head, triangles, turn) for head in zip(heads, albedos, strict=True) for turn in _turns()]
+    views = [view for view in looks if view is not None]
     if not views:
         raise ValueError("the detector saw no face on the rendered heads")
     candidates = np.unique(np.concatenate([view.seen for view in views]))
-    cost = sum(_distances_px(view.marks_px, view.vertices_px[candidates]) for view in views)
+    cost = np.zeros((NUM_LANDMARKS, len(candidates)))
+    for view in views:
+        cost += np.minimum(cdist(view.marks_px, view.vertices_px[candidates]), LARGEST_MISS_PX)
     corners = triangles[np.isin(triangles, candidates).all(axis=1)]
     nearest = candidates[cost.argmin(axis=1)]
     marks_px = np.stack([view.marks_px for view in views], axis=1)
@@ -162,11 +165,6 @@ def _look(mesh, head, albedo, triangles, turn) -> _View | None:
     if marks is None:
         return None
     return _View(marks[:, :2], pixels, np.unique(triangles[ids[ids >= 0]]))
-
-
-def _distances_px(marks_px: np.ndarray, vertices_px: np.ndarray) -> np.ndarray:
-    """Distances from marks to vertices, capped: (marks, vertices)."""
-    return np.minimum(cdist(marks_px, vertices_px), LARGEST_MISS_PX)
 
 
 def _place_in_triangles(
