@@ -20,6 +20,8 @@ from typing import TypeAlias
 import facefactor
 from facefactor.errors import FaceError, MissingExtra, PhotoError
 
+ENGINES = ("inverse", "fit")
+DEFAULT_ENGINE = "fit"
 EXIT_PHOTO_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_INTERRUPTED = 130
@@ -109,10 +111,10 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")
     parser.add_argument(
         "--engine",
-        choices=["inverse", "fit"],
-        default="fit",
+        choices=ENGINES,
+        default=DEFAULT_ENGINE,
         help="inverse: look once, by a network trained on rendered faces; fit: search for the face that renders as the "
-        "photo, which needs torch (default: fit)",
+        f"photo, which needs torch (default: {DEFAULT_ENGINE})",
     )
     parser.add_argument(
         "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"

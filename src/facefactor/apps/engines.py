@@ -6,9 +6,6 @@ from facefactor.face.model import FaceModel
 from facefactor.infer.engine import EncoderEngine, Engine
 from facefactor.photo.landmarks import LandmarkDetector
 
-ENGINES = ("inverse", "fit")
-DEFAULT_ENGINE = "fit"
-
 
 def open_engine(name: str, model: FaceModel) -> Engine:
     """Make the engine ready.

@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from facefactor.apps.engines import DEFAULT_ENGINE, open_engine, open_landmark_detector
+from facefactor.apps.cli import DEFAULT_ENGINE
+from facefactor.apps.engines import open_engine, open_landmark_detector
 from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import PhotoCamera, crop_intrinsics, in_plane_rotation, photo_camera
 from facefactor.code.face_code import FaceCode
