@@ -73,7 +73,7 @@ def test_without_anything_around_the_picture_is_the_bare_one_where_light_is_even
     )
     for item in plain.make(range(4)):
         bare = plain.render_bare(item.code).astype(float)
-        row, column = item.landmarks_px[[50, 280, 4, 152]].astype(int).T[::-1]  # cheeks, nose, chin
+        row, column = item.landmarks_px[[50, 280, 205, 425, 195, 18]].astype(int).T[::-1]  # cheeks, ridge, chin
         inside = (row >= 0) & (column >= 0) & (row < len(bare)) & (column < len(bare))
         difference = (item.picture_srgb[row, column] - bare[row, column])[inside]
         assert np.median(np.abs(difference)) < 25  # shadows, gloss and pores, no other face

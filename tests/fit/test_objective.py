@@ -76,8 +76,8 @@ def test_gradients_of_light_and_reflectance_agree_with_differences(objective: Ph
         free = start.clone().requires_grad_()
         objective.loss(truth | {name: free}, renew_visibility=False).backward()
         slope = float(free.grad.flatten() @ direction)
-        # 5 %: the robust weights, which carry no gradient, change a little along the way.
-        assert float(forth - back) / (2 * step) == pytest.approx(slope, rel=0.05, abs=1e-4), name
+        # 8 %: the robust weights, which carry no gradient, change a little along the way.
+        assert float(forth - back) / (2 * step) == pytest.approx(slope, rel=0.08, abs=1e-4), name
 
 
 def test_every_part_has_a_gradient(objective: PhotoObjective, truth: dict):
