@@ -43,7 +43,7 @@ def network() -> "LandmarkNetwork":
     network = LandmarkNetwork()
     network.start_at(torch.from_numpy(mean_face_px()))
     torch.nn.init.normal_(network.points.weight, std=0.0001)
-    torch.nn.init.constant_(network.face.bias, 3.0)
+    torch.nn.init.constant_(network.face.bias, 4.0)
     return network.eval()
 
 
@@ -101,7 +101,7 @@ def test_the_exported_network_answers_with_the_mean_over_mirror_images(graph: Pa
     assert np.ptp(expected, axis=0).max() > 0.01  # answers differ from crop to crop
     np.testing.assert_allclose(points_px, expected, atol=1e-4)
     assert (visibility.shape, face.shape) == ((3, 478), (3,))
-    np.testing.assert_allclose(face, 1 / (1 + np.exp(-3.0)), rtol=1e-5)
+    np.testing.assert_allclose(face, 1 / (1 + np.exp(-4.0)), rtol=1e-5)
 
 
 def test_each_look_is_the_crop_of_the_points_before(photo: Photo) -> None:
@@ -110,7 +110,7 @@ def test_each_look_is_the_crop_of_the_points_before(photo: Photo) -> None:
 
     class Fixed(Scripted):
         def _look(self, photo, T_photo_crop):
-            self.looks.append((photo_to_crop(in_photo, T_photo_crop), 0.9))
+            self.looks.append((photo_to_crop(in_photo, T_photo_crop), 0.95))
             return super()._look(photo, T_photo_crop)
 
     network = Fixed()
@@ -136,21 +136,27 @@ def test_where_no_face_is_seen_the_crop_is_turned_before_giving_up(photo: Photo)
 
 
 def test_a_face_that_is_lost_again_is_none(photo: Photo) -> None:
-    seen, lost = (mean_face_px(), 0.9), (mean_face_px(), 0.1)
+    seen, lost = (mean_face_px(), 0.95), (mean_face_px(), 0.1)
     assert Scripted(seen, lost, lost, lost, lost).detect(photo, BOX) is None
     assert Scripted(seen, seen, lost, lost, lost, lost).detect(photo, BOX) is None
 
 
+def test_the_first_look_may_be_less_certain_than_the_others(photo: Photo) -> None:
+    unsure, seen = (mean_face_px(), 0.6), (mean_face_px(), 0.95)
+    assert Scripted(unsure, seen, seen).detect(photo, BOX) is not None
+    assert Scripted(unsure, unsure, *[(mean_face_px(), 0.1)] * 3).detect(photo, BOX) is None
+
+
 def test_looks_that_disagree_are_no_face(photo: Photo) -> None:
     here, there = mean_face_px(), mean_face_px() + np.array([12, 0])
-    looks = [(here, 0.9), (there, 0.9), (there, 0.9)] * 4
+    looks = [(here, 0.95), (there, 0.95), (there, 0.95)] * 4
     assert Scripted(*looks).detect(photo, BOX) is None
 
 
 def test_points_of_another_face_are_refused(photo: Photo) -> None:
     class Elsewhere(Scripted):
         def _look(self, photo, T_photo_crop):
-            self.looks.append((photo_to_crop(elsewhere, T_photo_crop), 0.9))
+            self.looks.append((photo_to_crop(elsewhere, T_photo_crop), 0.95))
             return super()._look(photo, T_photo_crop)
 
     elsewhere = crop_to_photo(mean_face_px(), face_crop(BOX, 128)) + np.array([0.7 * BOX.width, 0])

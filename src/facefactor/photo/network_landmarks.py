@@ -29,9 +29,9 @@ LANDMARK_OUTPUTS = ("points_px", "visibility", "face")
 TURNS_DEG = (0.0, 180.0, 60.0, -60.0)
 """Turns away from the box's roll, tried until a face is seen; a profile's box may be upside down."""
 FURTHER_LOOKS = 2
-LEAST_FACE = 0.5
-"""A crop in which the network is less certain of a face shows none."""
-LARGEST_DISAGREEMENT_PX = 5.0
+LEAST_FACE_AT_FIRST, LEAST_FACE = 0.5, 0.9
+"""A crop in which the network is less certain of a face shows none: in the first look, and in those that follow."""
+LARGEST_DISAGREEMENT_PX = 3.0
 """Mean distance of the last two looks' points, in crop pixels, beyond which there was nothing to find."""
 LARGEST_SHIFT = 0.5
 """Points whose middle is further from the box's middle, over the box's size, are another face's."""
@@ -86,10 +86,12 @@ class NetworkLandmarks:
 
     def _follow(self, photo: Photo, look: _Look) -> Landmarks | None:
         """Look further where a look found a face; None when there is none, or the looks disagree."""
+        least_face = LEAST_FACE_AT_FIRST
         for _ in range(FURTHER_LOOKS):
-            if look.face < LEAST_FACE:
+            if look.face < least_face:
                 return None
             before, look = look, self._look(photo, face_crop(look.landmarks, ENCODER_CROP_PX))
+            least_face = LEAST_FACE
         apart_px = np.linalg.norm(look.landmarks.points_px - before.landmarks.points_px, axis=1).mean() / look.scale
         if look.face < LEAST_FACE or apart_px > LARGEST_DISAGREEMENT_PX:
             return None
