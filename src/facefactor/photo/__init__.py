@@ -6,6 +6,7 @@ from facefactor.photo.detect import FaceBox, FaceDetector, SlimeFaceDetector
 from facefactor.photo.find import FoundFace, find_faces
 from facefactor.photo.landmarks import LandmarkDetector, Landmarks
 from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
+from facefactor.photo.network_landmarks import NetworkLandmarks
 from facefactor.photo.read import Photo, photo_from_array, read_photo
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LandmarkDetector",
     "Landmarks",
     "MediaPipeLandmarks",
+    "NetworkLandmarks",
     "Photo",
     "SlimeFaceDetector",
     "crop_coverage",

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dense landmarks by MediaPipe Face Mesh (optional: `pip install 'facefactor[prepare]'`).
+"""Dense landmarks by MediaPipe Face Mesh, our network's teacher (optional: `pip install 'facefactor[prepare]'`).
 
-Place in the flow: the backend behind `LandmarkDetector`. The face is cut out upright around its box, the mesh is found
-in the cut-out and mapped back to photo pixels. Then it is cut out twice more where the mesh itself lies, upright and of
-one size: so the points hardly depend on the box, and a photo that is turned or shifted gives the same points within 0.6
-px of a 500 px face (mean, measured; 1.8 px with the box alone).
+Place in the flow: a backend behind `LandmarkDetector`, for `prepare --landmarks mediapipe`, whose corpora the network
+learns from, and for `evaluate landmarks`. The face is cut out upright around its box, the mesh is found in the cut-out
+and mapped back to photo pixels. Then it is cut out twice more where the mesh itself lies, upright and of one size: so
+the points hardly depend on the box, and a photo that is turned or shifted gives the same points within 0.6 px of a 500
+px face (mean, measured; 1.8 px with the box alone).
 """
 
 import contextlib
