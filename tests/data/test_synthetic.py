@@ -8,6 +8,7 @@ import torch
 from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
+from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.data.random_codes import draw_light
 from facefactor.data.surfaces import split_light
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
@@ -23,6 +24,7 @@ from facefactor.photo.landmarks import Landmarks
 from facefactor.render.picture import View
 
 COUNT = 12
+UPPER_LIP_INSIDE, LOWER_LIP_INSIDE, CHEEK = 13, 14, 50
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,17 @@ def test_without_anything_around_the_picture_is_the_bare_one_where_light_is_even
         inside = (row >= 0) & (column >= 0) & (row < len(bare)) & (column < len(bare))
         difference = (item.picture_srgb[row, column] - bare[row, column])[inside]
         assert np.median(np.abs(difference)) < 25  # shadows, gloss and pores, no other face
+
+
+def test_a_smile_shows_light_teeth(faces: SyntheticFaces) -> None:
+    plain = with_settings(faces, effects=False, hand_share=0.0)
+    smile = ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft", "mouthUpperUpRight", "jawOpen")
+    expression = np.zeros((1, len(EXPRESSION_NAMES)), dtype=np.float32)
+    expression[0, [EXPRESSION_NAMES.index(name) for name in smile]] = (0.8, 0.8, 0.8, 0.8, 0.2)
+    (face,) = plain.redraw(FaceCode.neutral((1,)).with_expression(expression), [0])
+    column, row = face.landmarks_px[[UPPER_LIP_INSIDE, LOWER_LIP_INSIDE]].mean(axis=0).astype(int)
+    cheek_column, cheek_row = face.landmarks_px[CHEEK].astype(int)
+    assert face.picture_srgb[row - 1, column].mean() > 0.8 * face.picture_srgb[cheek_row, cheek_column].mean()
 
 
 def test_effects_change_pictures_and_nothing_else(faces: SyntheticFaces, made: list[SyntheticFace]) -> None:

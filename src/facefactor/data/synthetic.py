@@ -43,6 +43,10 @@ AMBIENT_OF_OPEN_SKIN = 0.78
 """Ambient visibility of cheeks and forehead on a head without hair; what sees as much counts as open."""
 AMBIENT_UNDER_LIDS = 0.75
 """Of the eyeballs, for lids and lashes that the mean head's vertices do not show them."""
+AMBIENT_OF_INCISORS = 0.65
+"""At least, since lips that show the teeth let light onto them, which the mean head's closed lips and dropped jaw do
+not tell; it falls to nothing TEETH_DEPTH_MM behind the foremost."""
+TEETH_DEPTH_MM = 25.0
 HIDDEN_MM = 5.0
 """A landmark is hidden when a surface is nearer than it by more than this."""
 HAIR_UNDER_HAT_MM = 3.0
@@ -372,6 +376,10 @@ def _measure_look(model: FaceModel, subdivided: bool) -> _Look:
 
     ambient = np.minimum(ambient_visibility(model) / AMBIENT_OF_OPEN_SKIN, 1.0)
     ambient[:, model.regions["eyes"]] *= AMBIENT_UNDER_LIDS
+    for teeth in (model.regions["upper_teeth"], model.regions["lower_teeth"]):
+        behind_mm = model.mean[teeth, 2].max() - model.mean[teeth, 2]
+        lit = AMBIENT_OF_INCISORS * np.clip(1.0 - behind_mm / TEETH_DEPTH_MM, 0.0, 1.0)
+        ambient[:, teeth] = np.maximum(ambient[:, teeth], lit)
     eyes, moist = mark("eyes") > 0.5, mark("mouth_lining", "teeth", "tongue") > 0.5
     triangles = (model.triangles_subdivided if subdivided else model.triangles).astype(np.int32)
     return _Look(
