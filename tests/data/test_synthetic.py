@@ -9,6 +9,7 @@ from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.data.photo_effects import end_photo
 from facefactor.data.random_codes import draw_light
 from facefactor.data.surfaces import split_light
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
@@ -71,7 +72,14 @@ def test_bare_drawing_is_the_reference_renderers_picture(faces: SyntheticFaces, 
 
 def test_without_anything_around_the_picture_is_the_bare_one_where_light_is_even(faces: SyntheticFaces) -> None:
     plain = with_settings(
-        faces, effects=False, hat_share=0.0, scarf_share=0.0, glasses_share=0.0, hand_share=0.0, clothes_share=0.0
+        faces,
+        effects=False,
+        hat_share=0.0,
+        scarf_share=0.0,
+        glasses_share=0.0,
+        hand_share=0.0,
+        clothes_share=0.0,
+        ended_share=0.0,
     )
     for item in plain.make(range(4)):
         bare = plain.render_bare(item.code).astype(float)
@@ -90,6 +98,19 @@ def test_a_smile_shows_light_teeth(faces: SyntheticFaces) -> None:
     column, row = face.landmarks_px[[UPPER_LIP_INSIDE, LOWER_LIP_INSIDE]].mean(axis=0).astype(int)
     cheek_column, cheek_row = face.landmarks_px[CHEEK].astype(int)
     assert face.picture_srgb[row - 1, column].mean() > 0.8 * face.picture_srgb[cheek_row, cheek_column].mean()
+
+
+def test_a_photo_that_ends_keeps_the_face_and_repeats_its_border(made: list[SyntheticFace]) -> None:
+    inside = next(face for face in made if face.landmarks_px.min() > 4 and face.landmarks_px.max() < 124)
+    ended = [end_photo(inside.picture_srgb, inside.landmarks_px, np.random.default_rng(seed)) for seed in range(20)]
+    (left, top), (right, bottom) = (
+        inside.landmarks_px.min(axis=0).astype(int),
+        inside.landmarks_px.max(axis=0).astype(int),
+    )
+    for picture in ended:
+        np.testing.assert_array_equal(picture[top:bottom, left:right], inside.picture_srgb[top:bottom, left:right])
+    assert any((picture[:, 0] == picture[:, 1]).all() for picture in ended)
+    assert any((picture[-1] == picture[-2]).all() for picture in ended)
 
 
 def test_effects_change_pictures_and_nothing_else(faces: SyntheticFaces, made: list[SyntheticFace]) -> None:

@@ -16,6 +16,8 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 GREY_SHARE = 0.07
 MAX_NOISE = 14.0
 """Levels of 255."""
+ENDED_SIDE_SHARE = 0.7
+"""Of the sides of a photo that ends within its crop."""
 
 
 def degrade(picture_srgb: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -33,6 +35,26 @@ def degrade(picture_srgb: np.ndarray, generator: np.random.Generator) -> np.ndar
     values = _tone(_add_noise(values, generator), generator)
     image = Image.fromarray(np.clip(values, 0.0, 255.0).astype(np.uint8))
     return np.asarray(_compress(_lower_resolution(image, generator), generator))
+
+
+def end_photo(picture_srgb: np.ndarray, landmarks_px: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Let the photo end within its crop, as tight portraits do: from there its last pixels are repeated outwards.
+
+    Args:
+        picture_srgb: (H, W, 3) uint8.
+        landmarks_px: (points, 2) of the face, which stays on the photo.
+        generator: of where each side ends, between the face and the crop's border.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    height, width = picture_srgb.shape[:2]
+    low, high = np.clip((landmarks_px.min(axis=0), landmarks_px.max(axis=0)), 0, (width, height))
+    share = np.where(generator.random(4) < ENDED_SIDE_SHARE, generator.random(4), 0.0)
+    left, top = (share[:2] * low).astype(int)
+    right, bottom = np.ceil((width, height) - share[2:] * ((width, height) - high)).astype(int)
+    kept = picture_srgb[top:bottom, left:right]
+    return np.pad(kept, ((top, height - bottom), (left, width - right), (0, 0)), mode="edge")
 
 
 def _blur(image: Image.Image, generator: np.random.Generator) -> Image.Image:

@@ -28,7 +28,7 @@ from facefactor.data.backgrounds import Backgrounds
 from facefactor.data.batch import CropBatch
 from facefactor.data.environments import Environments
 from facefactor.data.framing import draw_jitter, frame_head, project
-from facefactor.data.photo_effects import degrade
+from facefactor.data.photo_effects import degrade, end_photo
 from facefactor.data.surface_kernel import average_and_encode
 from facefactor.data.surfaces import Canvas, SceneLight, Surface, View, lay, split_light
 from facefactor.data.synthetic_face import SyntheticFace
@@ -84,6 +84,8 @@ class SyntheticSettings:
     glasses_share: float = 0.18
     hand_share: float = 0.08
     clothes_share: float = 0.95
+    ended_share: float = 0.35
+    """Whose photo ends within the crop, as tight portraits do."""
 
     def __post_init__(self) -> None:
         shares = (
@@ -92,6 +94,7 @@ class SyntheticSettings:
             self.glasses_share,
             self.hand_share,
             self.clothes_share,
+            self.ended_share,
         )
         if not all(0.0 <= share <= 1.0 for share in shares):
             raise ValueError(f"shares must lie in [0, 1], got {shares}")
@@ -280,7 +283,10 @@ class SyntheticFaces:
     def _draw(self, draft: _Draft) -> SyntheticFace:
         """Draw one face with all that is around it."""
         background = self.backgrounds.draw(self.settings.size_px, draft.generator)
-        return self._finish(draft, background, [self._head(draft), *self._around(draft)])
+        face = self._finish(draft, background, [self._head(draft), *self._around(draft)])
+        if draft.generator.random() < self.settings.ended_share:
+            return replace(face, picture_srgb=end_photo(face.picture_srgb, face.landmarks_px, draft.generator))
+        return face
 
     def _draw_over(self, draft: _Draft, photo_srgb: np.ndarray) -> SyntheticFace:
         """Draw the narrow face of one head over a photo."""
