@@ -24,7 +24,7 @@ test: .venv-test/installed
 	.venv-test/bin/python -m pytest
 
 .venv-demo/installed: pyproject.toml Makefile
-	$(MAKE) --no-print-directory venv DIR=.venv-demo EXTRAS=train,prepare,demo
+	$(MAKE) --no-print-directory venv DIR=.venv-demo EXTRAS=train,demo
 
 .venv-test/installed: pyproject.toml Makefile
 	$(MAKE) --no-print-directory venv DIR=.venv-test EXTRAS=train,prepare,build,export,tensorboard,dev

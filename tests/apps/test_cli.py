@@ -114,7 +114,7 @@ def test_the_handler_gets_the_arguments(install_handler):
     assert [str(photo) for photo in options.photos] == ["a b.jpg", "ö.png"]
     assert str(options.out) == "out dir"
     assert (options.engine, options.faces, options.json, options.refine, options.verbose) == (
-        "fit", "all", True, False, True,
+        cli.DEFAULT_ENGINE, "all", True, False, True,
     )  # fmt: skip
 
 

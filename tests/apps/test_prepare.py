@@ -66,7 +66,7 @@ def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return Outcome(task.photo, samples, () if samples else ("grey",))
 
     def map_in_order(function, items, jobs, start):
-        assert (function, start) == (prepare.prepare_photo, prepare.start_worker)
+        assert (function, start.func, start.args) == (prepare.prepare_photo, prepare.start_worker, ("network",))
         yield from map(answer, items)
 
     monkeypatch.setattr(prepare, "map_in_order", map_in_order)
@@ -250,7 +250,8 @@ def test_verbose_names_every_photo_that_is_left_out(
 def test_without_mediapipe_the_extra_is_named(folder: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    assert cli.main(["prepare", str(folder), "--out", str(tmp_path / "out")]) == 2
+    command = ["prepare", str(folder), "--out", str(tmp_path / "out"), "--landmarks", "mediapipe"]
+    assert cli.main(command) == 2
     assert "pip install 'facefactor[prepare]'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -267,11 +268,11 @@ def test_a_wrong_source_is_exit_code_two(tmp_path: Path, capsys) -> None:
 
 def test_the_command_s_default_is_the_settings() -> None:
     options = cli.parse_arguments(["prepare", "photos", "--out", "out"])
-    assert (options.faces, options.min_face, options.jobs) == (Settings().faces, Settings().min_face_px, None)
+    default = Settings().faces, Settings().min_face_px, Settings().landmarks
+    assert (options.faces, options.min_face, options.landmarks, options.jobs) == (*default, None)
 
 
 def test_a_killed_run_is_resumed_to_the_same_bytes_with_any_number_of_jobs(tmp_path: Path) -> None:
-    pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")
     photos = tmp_path / "many photos"
     for number in range(10):
         save(photos / f"{number}.png", astronaut()[number : number + 256, 96 + number : 352 + number])
@@ -303,7 +304,6 @@ def test_a_killed_run_is_resumed_to_the_same_bytes_with_any_number_of_jobs(tmp_p
 
 
 def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
-    pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")
     for number in range(60):
         save(tmp_path / "photos" / f"{number}.png", astronaut()[FACE])
     command = [sys.executable, "-m", "facefactor.apps.cli", "prepare", "photos", "--out", "out", "--jobs", "2"]

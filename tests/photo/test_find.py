@@ -16,11 +16,15 @@ from facefactor.photo import find_faces, photo_from_array, read_photo
 from facefactor.photo.detect import FaceBox
 from facefactor.photo.landmarks import IBUG_51_FROM_478, LEFT_PUPIL, RIGHT_PUPIL, LandmarkDetector, Landmarks
 from facefactor.photo.mediapipe_landmarks import LEAST_VISIBILITY, MediaPipeLandmarks, profile_visibility
+from facefactor.photo.network_landmarks import NetworkLandmarks
 from facefactor.photo.read import Photo
 
 
-@pytest.fixture(scope="module")
-def mediapipe_landmarks() -> MediaPipeLandmarks:
+@pytest.fixture(scope="module", params=["network", "mediapipe"])
+def landmark_detector(request: pytest.FixtureRequest) -> LandmarkDetector:
+    """Our network, and its teacher."""
+    if request.param == "network":
+        return NetworkLandmarks()
     pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")
     return MediaPipeLandmarks()
 
@@ -81,16 +85,16 @@ def test_another_word_than_largest_or_all_is_refused() -> None:
 def test_without_mediapipe_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(MissingExtra, match=r"pip install 'facefactor\[prepare\]'"):
-        find_faces(PHOTO, "largest", TWO_BOXES)
+        MediaPipeLandmarks()
 
 
 @pytest.mark.parametrize("roll_deg", [0, 30, 60, 90, 180, -45, -120])
 def test_landmarks_of_a_turned_photo_are_the_turned_landmarks(
-    mediapipe_landmarks: LandmarkDetector, roll_deg: int
+    landmark_detector: LandmarkDetector, roll_deg: int
 ) -> None:
-    upright = find_faces(photo_from_array(astronaut(), "upright"), landmark_detector=mediapipe_landmarks)[0]
+    upright = find_faces(photo_from_array(astronaut(), "upright"), landmark_detector=landmark_detector)[0]
     turned = Image.fromarray(astronaut()).rotate(-roll_deg, Image.Resampling.BICUBIC, expand=True)
-    face = find_faces(photo_from_array(np.asarray(turned), "turned"), landmark_detector=mediapipe_landmarks)[0]
+    face = find_faces(photo_from_array(np.asarray(turned), "turned"), landmark_detector=landmark_detector)[0]
     cosine, sine = math.cos(math.radians(roll_deg)), math.sin(math.radians(roll_deg))
     turn = np.array([[cosine, -sine], [sine, cosine]])
     expected = (upright.landmarks.points_px - 256) @ turn.T + (turned.width / 2, turned.height / 2)
@@ -101,26 +105,24 @@ def test_landmarks_of_a_turned_photo_are_the_turned_landmarks(
     assert abs(math.remainder(face.box.roll_deg - upright.box.roll_deg - roll_deg, 360)) < 3
 
 
-def test_the_right_eye_is_on_the_picture_s_left(mediapipe_landmarks: LandmarkDetector) -> None:
-    points = find_faces(photo_from_array(astronaut(), "a"), landmark_detector=mediapipe_landmarks)[
-        0
-    ].landmarks.points_px
+def test_the_right_eye_is_on_the_picture_s_left(landmark_detector: LandmarkDetector) -> None:
+    points = find_faces(photo_from_array(astronaut(), "a"), landmark_detector=landmark_detector)[0].landmarks.points_px
     np.testing.assert_allclose(points[RIGHT_PUPIL], [204, 101], atol=4)  # seen in a drawing
     np.testing.assert_allclose(points[LEFT_PUPIL], [247, 103], atol=4)
 
 
-def test_the_same_photo_gives_the_same_answer_whatever_came_before(mediapipe_landmarks: LandmarkDetector) -> None:
+def test_the_same_photo_gives_the_same_answer_whatever_came_before(landmark_detector: LandmarkDetector) -> None:
     photo = photo_from_array(astronaut(), "a")
-    first = find_faces(photo, landmark_detector=mediapipe_landmarks)[0]
-    find_faces(photo_from_array(astronaut()[:, ::-1], "mirrored"), landmark_detector=mediapipe_landmarks)
-    second = find_faces(photo, landmark_detector=mediapipe_landmarks)[0]
+    first = find_faces(photo, landmark_detector=landmark_detector)[0]
+    find_faces(photo_from_array(astronaut()[:, ::-1], "mirrored"), landmark_detector=landmark_detector)
+    second = find_faces(photo, landmark_detector=landmark_detector)[0]
     assert first.box == second.box
     np.testing.assert_array_equal(first.landmarks.points_px, second.landmarks.points_px)
 
 
-def test_points_outside_the_photo_are_not_visible(mediapipe_landmarks: LandmarkDetector) -> None:
+def test_points_outside_the_photo_are_not_visible(landmark_detector: LandmarkDetector) -> None:
     half = photo_from_array(astronaut()[:, 215:], "cut through the face")
-    landmarks = find_faces(half, landmark_detector=mediapipe_landmarks)[0].landmarks
+    landmarks = find_faces(half, landmark_detector=landmark_detector)[0].landmarks
     outside = landmarks.points_px[:, 0] < 0
     assert outside.any()
     assert (landmarks.visibility[outside] == 0).all()
@@ -128,20 +130,20 @@ def test_points_outside_the_photo_are_not_visible(mediapipe_landmarks: LandmarkD
 
 
 @pytest.mark.parametrize("face_px", [30, 20, 15])
-def test_a_small_face_has_landmarks(mediapipe_landmarks: LandmarkDetector, face_px: int) -> None:
+def test_a_small_face_has_landmarks(landmark_detector: LandmarkDetector, face_px: int) -> None:
     size = round(512 * face_px / 100)  # the face is 100 of 512 pixels
     canvas = np.full((480, 640, 3), 90, np.uint8)
     canvas[200 : 200 + size, 300 : 300 + size] = np.asarray(Image.fromarray(astronaut()).resize((size, size)))
-    face = find_faces(photo_from_array(canvas, "small"), landmark_detector=mediapipe_landmarks)[0]
-    large = find_faces(photo_from_array(astronaut(), "large"), landmark_detector=mediapipe_landmarks)[0]
+    face = find_faces(photo_from_array(canvas, "small"), landmark_detector=landmark_detector)[0]
+    large = find_faces(photo_from_array(astronaut(), "large"), landmark_detector=landmark_detector)[0]
     expected = large.landmarks.points_px * size / 512 + (300, 200)
     assert np.linalg.norm(face.landmarks.points_px - expected, axis=1).mean() < 0.06 * face_px
 
 
 @pytest.mark.parametrize("picture", [brick(), coffee(), chelsea()])
-def test_bricks_coffee_and_a_cat_are_no_face(mediapipe_landmarks: LandmarkDetector, picture: np.ndarray) -> None:
+def test_bricks_coffee_and_a_cat_are_no_face(landmark_detector: LandmarkDetector, picture: np.ndarray) -> None:
     with pytest.raises(NoFaceFound):
-        find_faces(photo_from_array(picture, "no face"), "all", landmark_detector=mediapipe_landmarks)
+        find_faces(photo_from_array(picture, "no face"), "all", landmark_detector=landmark_detector)
 
 
 def test_a_frontal_face_is_fully_trusted_and_the_far_half_of_a_profile_is_not() -> None:
@@ -160,11 +162,16 @@ def test_a_frontal_face_is_fully_trusted_and_the_far_half_of_a_profile_is_not() 
             np.testing.assert_allclose(visibility[near_side], 1)
 
 
-def test_nothing_is_written_to_the_terminal(tmp_path: Path) -> None:
-    pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")
+@pytest.mark.parametrize("detector", ["NetworkLandmarks", "MediaPipeLandmarks"])
+def test_nothing_is_written_to_the_terminal(detector: str, tmp_path: Path) -> None:
+    if detector == "MediaPipeLandmarks":
+        pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")
     Image.fromarray(astronaut()).save(tmp_path / "a.png")
-    program = "import sys; from facefactor.photo import find_faces, read_photo; find_faces(read_photo(sys.argv[1]))"
-    run = subprocess.run([sys.executable, "-c", program, tmp_path / "a.png"], capture_output=True, text=True)
+    program = (
+        "import sys; from facefactor import photo; "
+        "photo.find_faces(photo.read_photo(sys.argv[1]), landmark_detector=getattr(photo, sys.argv[2])())"
+    )
+    run = subprocess.run([sys.executable, "-c", program, tmp_path / "a.png", detector], capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
@@ -177,10 +184,10 @@ def test_importing_photo_imports_neither_torch_nor_mediapipe() -> None:
 
 
 @pytest.mark.data
-def test_every_fourth_portrait_s_face_is_found(mediapipe_landmarks: LandmarkDetector, shared_data: Path) -> None:
+def test_every_fourth_portrait_s_face_is_found(landmark_detector: LandmarkDetector, shared_data: Path) -> None:
     for path in sorted((shared_data / "portraits").glob("*.jpg"))[::4]:
         photo = read_photo(path)
-        face = find_faces(photo, landmark_detector=mediapipe_landmarks)[0]
+        face = find_faces(photo, landmark_detector=landmark_detector)[0]
         assert face.box.confidence > 0.85, path.name
         inner = face.landmarks.points_px[list(IBUG_51_FROM_478)]
         assert photo.contains(inner).all(), path.name

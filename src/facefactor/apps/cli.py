@@ -119,7 +119,7 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
     parser.add_argument(
         "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
     )
-    parser.add_argument("--refine", action="store_true", help="follow the engine by a fit; no change with --engine fit")
+    parser.add_argument("--refine", action="store_true", help="search on by a fit; today the same as --engine fit")
     parser.add_argument("--json", action="store_true", help="print one line of JSON per face on stdout")
     parser.set_defaults(handler="facefactor.apps.reconstruct:run")
 
@@ -141,6 +141,12 @@ def _add_prepare(commands: Commands, verbosity: argparse.ArgumentParser) -> None
     )
     parser.add_argument(
         "--min-face", type=_positive_int, default=48, metavar="PX", help="size of the smallest face kept (default: 48)"
+    )
+    parser.add_argument(
+        "--landmarks",
+        choices=["network", "mediapipe"],
+        default="network",
+        help="what finds them; mediapipe is the network's teacher, to train it anew (default: network)",
     )
     parser.set_defaults(handler="facefactor.apps.prepare:run")
 
@@ -319,6 +325,9 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
         help="of encoders: a run or its weights, called NAME in the report; may repeat",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for the report")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=DEFAULT_ENGINE, help=f"of portraits (default: {DEFAULT_ENGINE})"
+    )
     parser.add_argument(
         "--graphs", type=Path, metavar="DIR", help="measure the network exported there (default: the shipped one)"
     )

