@@ -172,7 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     faces = SyntheticFaces(synthetic_settings(InverseSettings(), seed=0))
-    held_out, objective = HeldOutFaces(faces, 256), InverseObjective(load_face_model(), "projected")
+    held_out, objective = HeldOutFaces(faces, 256), InverseObjective(load_face_model(), "picture")
     batches = SyntheticBatches(((SyntheticCorpus(options.corpus), BATCH_SIZE),), seed=0)
     lines = [
         f"Error on 256 held-out faces after {options.minutes:g} minutes of one thread.",

@@ -126,7 +126,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(faces, corpus, tmp_path, 
 def test_a_run_is_not_resumed_with_another_loss(faces, tmp_path):
     train_inverse(faces, tmp_path, SETTINGS, short_loop(2))
     other = InverseSettings(batch_size=8, num_held_out=16, loss="parameters")
-    with pytest.raises(FaceError, match="loss was 'projected' and is 'parameters'"):
+    with pytest.raises(FaceError, match="loss was 'picture' and is 'parameters'"):
         train_inverse(faces, tmp_path, other, short_loop(2), resume=True)
 
 
@@ -162,9 +162,8 @@ def test_all_losses_are_the_least_at_the_truth(faces):
     for loss in inverse.LOSSES:
         objective = inverse.InverseObjective(faces.model, loss)
         exact, _ = objective(MarkingEncoder(batch), batch, 0)
-        assert float(exact) < 1e-12
         mean_face, numbers = objective(Encoder().eval(), batch, 0)
-        assert float(mean_face.detach()) > 0.0
+        assert 0.0 <= float(exact) < 0.01 * float(mean_face.detach())
         assert set(numbers) == {
             f"{name}_distance"
             for name in ("rotation", "translation", "shape", "expression", "reflectance", "illumination")

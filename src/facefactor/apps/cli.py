@@ -194,10 +194,10 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     )
     inverse.add_argument(
         "--loss",
-        choices=["projected", "model-space", "parameters"],
-        default="projected",
-        help="projected (default): the model-space loss and where the landmarks fall; model-space: that alone; "
-        "parameters: plain l2",
+        choices=["picture", "model-space", "parameters"],
+        default="picture",
+        help="picture (default): the model-space loss, where the landmarks fall and the skin's colours; "
+        "model-space: that alone; parameters: plain l2",
     )
     inverse.add_argument("--backgrounds", type=Path, metavar="FOLDER", help="photos to put behind the faces")
     inverse.add_argument("--subdivided", action="store_true", help="draw the refined mesh, at twice the time")

@@ -70,7 +70,7 @@ class BreedSettings:
     learning_rate: float = 3e-4
     """At its peak, in each round."""
     batch_size: int = 64
-    loss: Loss = "projected"
+    loss: Loss = "picture"
     """See `InverseObjective`."""
     first_share: float = 0.4
     """Of a batch, from the first corpus."""
@@ -251,7 +251,7 @@ class Breeding:
         train(
             self._encoder(weights).train(),
             lambda first: batches.from_step(first, settings.loader_workers),
-            InverseObjective(self._model, "projected"),
+            InverseObjective(self._model, settings.loss),
             loop,
             folder,
             config={"regime": "breeding", **self._config()},
