@@ -12,6 +12,7 @@ from facefactor.code.face_code import FaceCode
 from facefactor.data.bred_faces import BreedingSettings
 from facefactor.data.shards import Corpus, read_corpus_record
 from facefactor.data.synthetic_corpus import SyntheticCorpus
+from facefactor.data.synthetic_sample import encode_in_batches
 from facefactor.errors import IncompatibleCode
 from facefactor.train.explain import Explanation
 
@@ -36,7 +37,7 @@ def test_any_number_of_processes_writes_the_same_corpus_and_keeps_what_is_there(
     assert [shard.samples for shard in corpus.record.shards] == [2, 1]
     breed.start_worker(rendered_photos[0], explained, settings)
     assert breed._maker is not None
-    for sample, expected in zip(corpus, breed.bred_samples(breed._maker, range(3)), strict=True):
+    for sample, expected in zip(corpus, encode_in_batches(breed._maker.make, range(3), breed.PREFIX), strict=True):
         assert sample.key == expected.key
         assert sample.json()["code"]["rotation"] == pytest.approx(expected.json()["code"]["rotation"], abs=1e-5)
     assert len(SyntheticCorpus(tmp_path / "bred").read([0, 2])) == 2

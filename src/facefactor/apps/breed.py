@@ -6,7 +6,6 @@ stopped run left whole are kept.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,23 +14,19 @@ from facefactor.apps.parallel import map_in_order
 from facefactor.data.bred_faces import BredFaces, BreedingSettings
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.shards import (
-    CORPUS_FILE,
     SAMPLES_PER_SHARD,
     SYNTHETIC,
     CorpusRecord,
-    Sample,
     Shard,
-    read_corpus_record,
+    resume_corpus_record,
     shard_name,
     write_corpus_record,
     write_shard,
 )
-from facefactor.data.synthetic_sample import encode_synthetic_sample
-from facefactor.errors import IncompatibleCode
+from facefactor.data.synthetic_sample import encode_in_batches
 from facefactor.train.explain import Explanation
 
 PREFIX = "bred"
-BATCH_SIZE = 32
 
 
 def write_bred_corpus(
@@ -52,7 +47,11 @@ def write_bred_corpus(
         FaceError: a worker process died.
         OutputUnwritable: the corpus cannot be written.
     """
-    record = _begin(folder, photos, settings, count)
+    written = {"count": count, **asdict(settings)}
+    record = resume_corpus_record(
+        folder, CorpusRecord(SYNTHETIC, settings=written, sources=("bred from photos", str(photos)))
+    )
+    folder.mkdir(parents=True, exist_ok=True)
     sizes = {
         shard_name(PREFIX, index): min(SAMPLES_PER_SHARD, count - first)
         for index, first in enumerate(range(0, count, SAMPLES_PER_SHARD))
@@ -83,33 +82,7 @@ def write_bred_shard(task: tuple[Path, int, int]) -> Shard:
     """Write one shard, given its path, first number and size, in a worker process."""
     assert _maker is not None
     path, first, size = task
-    return write_shard(path, bred_samples(_maker, range(first, first + size)))
-
-
-def bred_samples(maker: BredFaces, numbers: Sequence[int]) -> Iterator[Sample]:
-    """Make and encode bred faces."""
-    for start in range(0, len(numbers), BATCH_SIZE):
-        chosen = numbers[start : start + BATCH_SIZE]
-        for number, face in zip(chosen, maker.make(chosen), strict=True):
-            yield encode_synthetic_sample(face, f"{PREFIX}-{number:08d}")
-
-
-def _begin(folder: Path, photos: Path, settings: BreedingSettings, count: int) -> CorpusRecord:
-    """The record of what a stopped run left of the same corpus, or a fresh one.
-
-    Raises:
-        IncompatibleCode: the folder holds another corpus.
-    """
-    fresh = CorpusRecord(
-        SYNTHETIC, settings={"count": count, **asdict(settings)}, sources=("bred from photos", str(photos))
-    )
-    if not (folder / CORPUS_FILE).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        return fresh
-    found = read_corpus_record(folder)
-    if (found.kind, dict(found.settings)) != (fresh.kind, dict(fresh.settings)):
-        raise IncompatibleCode(f"{folder}: holds another corpus, made with {found.settings}: choose another folder")
-    return replace(found, complete=False)
+    return write_shard(path, encode_in_batches(_maker.make, range(first, first + size), PREFIX))
 
 
 _maker: BredFaces | None = None

@@ -36,7 +36,8 @@ def evaluate_encoders(data: Path, runs: list[str], out: Path) -> int:
         IncompatibleCode: it is something else.
         OutputUnwritable: the report cannot be written.
     """
-    encoders = {name: _read_encoder(path) for name, path in _parse_runs(runs).items()}
+    paths = _parse_runs(runs)
+    encoders = {name: _read_encoder(path) for name, path in paths.items()}
     model, photos = load_face_model(), PhotoCorpus(data)
     faces = SyntheticFaces(SyntheticSettings(), model=model)
     suites, meter = (rendered_suite(faces, NUM_RENDERED), photo_suite(photos, model)), EncoderMeter(model)
@@ -47,7 +48,7 @@ def evaluate_encoders(data: Path, runs: list[str], out: Path) -> int:
         "photos": str(data),
         "rendered faces": f"{NUM_RENDERED} of seed {faces.settings.seed}, from number {FIRST_FACE}",
         "face model": model.model_hash,
-        **{f"encoder {name}": str(path) for name, path in _parse_runs(runs).items()},
+        **{f"encoder {name}": str(path) for name, path in paths.items()},
     }
     write_encoder_report(out, measures, sheets, facts)
     print((out / "report.md").read_text(encoding="utf-8"), end="")

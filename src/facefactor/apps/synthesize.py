@@ -25,22 +25,19 @@ from facefactor.data.shards import (
     SAMPLES_PER_SHARD,
     SYNTHETIC,
     CorpusRecord,
-    Sample,
     Shard,
-    read_corpus_record,
+    resume_corpus_record,
     shard_name,
     write_corpus_record,
     write_shard,
 )
-from facefactor.data.synthetic_sample import encode_synthetic_sample
-from facefactor.errors import IncompatibleCode
+from facefactor.data.synthetic_sample import STORED_BORDER_PX, encode_in_batches
 from facefactor.export.atomic import require_writable, write_png
 
 if TYPE_CHECKING:
     from facefactor.data.synthetic import SyntheticFaces
 
 PREFIX = "synthetic"
-BATCH_SIZE = 32
 SHEET_ROWS, SHEET_COLUMNS = 6, 8
 SHEET_SCALE = 1.5
 
@@ -49,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     """Write the corpus, and the sheet if one is asked for."""
     _keep_to_one_thread()
     require_writable(options.out)
-    record = _resume(options.out, CorpusRecord(SYNTHETIC, settings=_settings(options), sources=_sources(options)))
+    fresh = CorpusRecord(SYNTHETIC, settings=_settings(options), sources=_sources(options))
+    record = resume_corpus_record(options.out, fresh)
     counts = _shard_counts(options.count)
     done = {shard.name: shard for shard in record.shards}
     missing = [index for index in range(len(counts)) if shard_name(PREFIX, index) not in done]
@@ -98,14 +96,8 @@ class _Task(NamedTuple):
 
 def _write_one_shard(task: _Task) -> Shard:
     first = task.shard * SAMPLES_PER_SHARD
-    return write_shard(task.folder / shard_name(PREFIX, task.shard), _samples(_faces(*task.given), first, task.faces))
-
-
-def _samples(faces: "SyntheticFaces", first: int, count: int) -> Iterator[Sample]:
-    for start in range(first, first + count, BATCH_SIZE):
-        numbers = range(start, min(start + BATCH_SIZE, first + count))
-        for number, face in zip(numbers, faces.make(numbers), strict=True):
-            yield encode_synthetic_sample(face, f"{PREFIX}-{number:08d}")
+    samples = encode_in_batches(_faces(*task.given).make, range(first, first + task.faces), PREFIX)
+    return write_shard(task.folder / shard_name(PREFIX, task.shard), samples)
 
 
 def _keep_to_one_thread() -> None:
@@ -118,12 +110,10 @@ def _keep_to_one_thread() -> None:
 def _faces(seed: int, backgrounds: Path | None, environment: Path | None) -> "SyntheticFaces":
     """The maker of faces, once a process."""
     from facefactor.data.backgrounds import Backgrounds
-    from facefactor.data.crops import CORPUS_CROP_PX
     from facefactor.data.environments import Environments
     from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
-    from facefactor.encode import ENCODER_CROP_PX
 
-    settings = SyntheticSettings(seed=seed, border_px=(CORPUS_CROP_PX - ENCODER_CROP_PX) // 2)
+    settings = SyntheticSettings(seed=seed, border_px=STORED_BORDER_PX)
     return SyntheticFaces(
         settings,
         backgrounds=None if backgrounds is None else Backgrounds.in_folder(backgrounds),
@@ -140,20 +130,6 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 def _sources(options: argparse.Namespace) -> tuple[str, ...]:
     folders = (options.backgrounds, options.environment)
     return ("rendered from the face model", *(str(folder) for folder in folders if folder is not None))
-
-
-def _resume(folder: Path, fresh: CorpusRecord) -> CorpusRecord:
-    """The record of what a stopped run left of the same corpus, or a fresh one where there is none.
-
-    Raises:
-        IncompatibleCode: the folder holds another corpus.
-    """
-    if not (folder / CORPUS_FILE).exists():
-        return fresh
-    found = read_corpus_record(folder)
-    if (found.kind, dict(found.settings)) != (fresh.kind, dict(fresh.settings)):
-        raise IncompatibleCode(f"{folder}: holds another corpus, made with {found.settings}: choose another folder")
-    return replace(fresh, shards=found.shards)
 
 
 def _shard_counts(count: int) -> list[int]:

@@ -23,7 +23,7 @@ import itertools
 import json
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,25 @@ def read_shard(path: Path) -> Iterator[Sample]:
     """
     for key, members in index_shard(path).items():
         yield _read_sample(path, key, members)
+
+
+def resume_corpus_record(folder: Path, fresh: CorpusRecord) -> CorpusRecord:
+    """The record of what a stopped run left of the same corpus, not called complete, or a fresh one.
+
+    Args:
+        folder: of the corpus, which need not be there.
+        fresh: the record to begin with; a corpus is the same when its kind and settings are.
+
+    Raises:
+        IncompatibleCode: the folder holds another corpus.
+        AssetMissing: its record cannot be read.
+    """
+    if not (folder / CORPUS_FILE).exists():
+        return fresh
+    found = read_corpus_record(folder)
+    if (found.kind, dict(found.settings)) != (fresh.kind, dict(fresh.settings)):
+        raise IncompatibleCode(f"{folder}: holds another corpus, made with {found.settings}: choose another folder")
+    return replace(fresh, shards=found.shards)
 
 
 def write_corpus_record(folder: Path, record: CorpusRecord) -> None:

@@ -6,6 +6,8 @@ encoder's with a border, at the same pixels per millimetre, and the code is in t
 are already in it, so only its exact crop fits the code.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+
 import numpy as np
 
 from facefactor.code.face_code import FaceCode
@@ -17,6 +19,8 @@ from facefactor.errors import IncompatibleCode
 
 STORED_BORDER_PX = (CORPUS_CROP_PX - ENCODER_CROP_PX) // 2
 """Of a stored crop around the encoder's."""
+BATCH_SIZE = 32
+"""Faces that are made at a time."""
 
 
 def encode_synthetic_sample(face: SyntheticFace, key: str) -> Sample:
@@ -27,6 +31,16 @@ def encode_synthetic_sample(face: SyntheticFace, key: str) -> Sample:
         "visibility": face.visibility.tolist(),
     }
     return Sample.of(key, face.picture_srgb, record)
+
+
+def encode_in_batches(
+    make: Callable[[Sequence[int]], list[SyntheticFace]], numbers: Sequence[int], prefix: str
+) -> Iterator[Sample]:
+    """Make faces by number, some at a time, and yield their samples, with keys of prefix and number."""
+    for start in range(0, len(numbers), BATCH_SIZE):
+        chosen = numbers[start : start + BATCH_SIZE]
+        for number, face in zip(chosen, make(chosen), strict=True):
+            yield encode_synthetic_sample(face, f"{prefix}-{number:08d}")
 
 
 def decode_synthetic_sample(sample: Sample) -> SyntheticFace:
