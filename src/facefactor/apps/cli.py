@@ -93,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_model,
         _add_evaluate,
         _add_export_weights,
+        _add_import_weights,
         _add_bench,
     ):
         add_command(commands, verbosity)
@@ -345,6 +346,20 @@ def _add_export_weights(commands: Commands, verbosity: argparse.ArgumentParser) 
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")
     parser.add_argument("--best", action="store_true", help="the weights of the best validation, not the last ones")
     parser.set_defaults(handler="facefactor.apps.export_weights:run")
+
+
+def _add_import_weights(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "import-weights",
+        parents=[verbosity],
+        help="make shipped weights ready for training",
+        description="Write the weights of an exported network as a file that `train REGIME --init FILE` starts from.",
+    )
+    parser.add_argument(
+        "graph", metavar="GRAPH", help="a graph's file (.onnx), or the name of shipped weights: inverse, landmarks"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="safetensors file to write")
+    parser.set_defaults(handler="facefactor.apps.import_weights:run")
 
 
 def _add_bench(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
