@@ -9,14 +9,19 @@ import torch
 
 from facefactor.code.face_code import FaceCode
 from facefactor.data.bred_faces import BredFaces, BreedingSettings
+from facefactor.data.photo_sample import PhotoSample, encode_photo_sample
 from facefactor.data.photographs import PhotoCorpus
+from facefactor.data.shards import PHOTOGRAPHS, CorpusRecord, write_corpus_record, write_shard
+from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.data.synthetic_sample import cut_encoder_crop
 from facefactor.evaluate.landmark_error import CropLandmarks
 from facefactor.face.model import load_face_model
 from facefactor.losses.model_space import rotation_distance
+from facefactor.photo.detect import FaceBox
 
 NUMBERS = [3, 0, 7, 11]
+NOSE_TIP = 4
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +113,71 @@ def test_a_moved_face_takes_the_photo_along(photos: PhotoCorpus, seen: FaceCode[
         affine = np.linalg.lstsq(homogeneous, after, rcond=None)[0]
         assert np.abs(homogeneous @ affine - after).max() < 1.5
         assert np.abs(after - before).max() > 2.0
+
+
+def painted_photos(folder: Path, faces: list[SyntheticFace], colour: tuple[int, int, int], point: int) -> PhotoCorpus:
+    """A corpus of faces with a spot of a colour, 7 px wide, at one of their landmarks."""
+    samples = []
+    for number, face in enumerate(faces):
+        picture = face.picture_srgb.copy()
+        column, row = face.landmarks_px[point].round().astype(int)
+        picture[row - 3 : row + 4, column - 3 : column + 4] = colour
+        trust = np.ones(478, dtype=np.float32)
+        box = FaceBox(30.0, 30.0, 100.0, 100.0, 0.9)
+        sample = PhotoSample(picture, face.landmarks_px, trust, np.eye(3), f"{number}.png", (160, 160), box, 0.0)
+        samples.append(encode_photo_sample(sample, f"{number:08d}-0"))
+    write_corpus_record(folder, CorpusRecord(PHOTOGRAPHS, (write_shard(folder / "photos-000000.tar", samples),)))
+    return PhotoCorpus(folder)
+
+
+@pytest.fixture(scope="module")
+def spotted(rendered_photos: tuple[Path, list], tmp_path_factory: pytest.TempPathFactory) -> PhotoCorpus:
+    folder = tmp_path_factory.mktemp("spotted")
+    return painted_photos(folder, rendered_photos[1], (0, 0, 160), NOSE_TIP)
+
+
+def blueness(face: SyntheticFace) -> float:
+    """Of the picture around the tip of the nose, blue over red."""
+    column, row = face.landmarks_px[NOSE_TIP].round().astype(int)
+    red, _, blue = face.picture_srgb[row - 1 : row + 2, column - 1 : column + 2].reshape(-1, 3).mean(axis=0)
+    return float(blue / max(red, 1.0))
+
+
+def test_bred_faces_keep_what_the_photo_showed_beyond_the_code(spotted: PhotoCorpus, seen) -> None:
+    """A blue spot on the nose goes with the nose, whatever the new pose and crop are."""
+    with_detail = BredFaces(spotted, NUMBERS, seen, BreedingSettings(detail_share=1.0)).make(range(4))
+    without = BredFaces(spotted, NUMBERS, seen, BreedingSettings(detail_share=0.0)).make(range(4))
+    frontal = [item for item in range(4) if abs(float(seen.rotation[item, 1])) < 0.7]
+    assert frontal
+    for item in frontal:
+        assert np.array_equal(with_detail[item].code.pack(), without[item].code.pack())
+        assert blueness(with_detail[item]) > 1.3 * blueness(without[item])
+
+
+def test_the_tone_of_the_skin_stays_the_code_s(photos: PhotoCorpus, seen) -> None:
+    """A photo twice as bright as its code says changes no bred face by much: that is for the code to say."""
+    (detail,) = SyntheticFaces(SyntheticSettings(border_px=16)).take_details(seen[:1], [photos[NUMBERS[0]].crop_srgb])
+    darker = seen[:1].with_light(seen.illumination[:1] / 2)
+    (of_darker,) = SyntheticFaces(SyntheticSettings(border_px=16)).take_details(darker, [photos[NUMBERS[0]].crop_srgb])
+    skin = load_face_model().regions["face"]
+    assert np.abs(detail[skin]).mean() > 0.01
+    assert np.abs(of_darker[skin] - detail[skin]).mean() < 0.1 * np.log(2)
+
+
+def test_a_share_of_the_bred_faces_has_made_up_skin(photos: PhotoCorpus, seen) -> None:
+    def share(detail_share: float) -> float:
+        made = BredFaces(photos, NUMBERS, seen, BreedingSettings(detail_share=detail_share)).make(range(16))
+        plain = BredFaces(photos, NUMBERS, seen, BreedingSettings(detail_share=0.0)).make(range(16))
+        pairs = zip(made, plain, strict=True)
+        return float(np.mean([not np.array_equal(one.picture_srgb, other.picture_srgb) for one, other in pairs]))
+
+    assert share(1.0) == 1.0
+    assert 0.2 < share(0.5) < 0.8
+
+
+def test_a_share_beyond_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="detail_share must lie in"):
+        BreedingSettings(detail_share=1.5)
 
 
 def test_negative_perturbations_are_refused() -> None:

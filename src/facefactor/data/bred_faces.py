@@ -8,7 +8,9 @@ Place in the flow: `train/breed.py` explains photos and trains on these (Inverse
 The new code is exact whatever the network had seen, for it is what is drawn. The photo is moved by the affine map that
 takes the old outline of the face to the new one, so that chin and hair stay where the face ends.
 
-Perturbations are the paper's; on top of them, crop errors as at run time.
+Perturbations are the paper's; on top of them, crop errors as at run time. And where the paper's bred faces have the
+skin of renderings, most of ours keep what their photo showed beyond the code (`photo_detail.py`): beards, glasses, the
+line of the brows, wrinkles, highlights.
 """
 
 from collections.abc import Sequence
@@ -49,8 +51,12 @@ class BreedingSettings:
     illumination: float = 0.02
     crop_spread: float = 1.0
     """Of crop errors: 1 for those of `random faces`, 0 for the photo's own crop."""
+    detail_share: float = 0.75
+    """Of the bred faces, that keep their photo's own detail; the others' is made up."""
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.detail_share <= 1.0:
+            raise ValueError(f"detail_share must lie in [0, 1], got {self.detail_share}")
         if min(self.rotation_deg, self.shape, self.expression, self.reflectance, self.illumination) < 0:
             raise ValueError(f"perturbations must not be negative, got {self}")
 
@@ -86,11 +92,15 @@ class BredFaces:
         generators = [np.random.default_rng([self._settings.seed, 1, index]) for index in indices]
         bred = self._perturb(seen, generators)
         before, after = self._outlines(seen), self._outlines(bred)
-        photos = [
-            _moved(self._photos[self._numbers[place]].crop_srgb, *outlines)
-            for place, *outlines in zip(chosen, before, after, strict=True)
-        ]
-        return self._faces.redraw(bred, indices, photos)
+        photos = [self._photos[self._numbers[place]].crop_srgb for place in chosen]
+        moved = [_moved(*parts) for parts in zip(photos, before, after, strict=True)]
+        details: list[np.ndarray | None] = [None] * len(indices)
+        kept = [item for item, generator in enumerate(generators) if generator.random() < self._settings.detail_share]
+        for item, detail in zip(
+            kept, self._faces.take_details(seen[kept], [photos[item] for item in kept]), strict=True
+        ):
+            details[item] = detail
+        return self._faces.redraw(bred, indices, moved, details)
 
     def draw_seen(self, places: Sequence[int]) -> list[SyntheticFace]:
         """Draw what was seen in explained photos, unchanged, over the photos themselves."""

@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
+from scipy import sparse
 from scipy.spatial.transform import Rotation
 
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_euler_deg
@@ -28,6 +30,7 @@ from facefactor.data.backgrounds import Backgrounds
 from facefactor.data.batch import CropBatch
 from facefactor.data.environments import Environments
 from facefactor.data.framing import draw_jitter, frame_head, project
+from facefactor.data.photo_detail import PhotoDetail
 from facefactor.data.photo_effects import degrade, end_photo
 from facefactor.data.surface_kernel import average_and_encode
 from facefactor.data.surfaces import Canvas, SceneLight, Surface, View, lay, split_light
@@ -47,6 +50,8 @@ AMBIENT_OF_INCISORS = 0.65
 """At least, since lips that show the teeth let light onto them, which the mean head's closed lips and dropped jaw do
 not tell; it falls to nothing TEETH_DEPTH_MM behind the foremost."""
 TEETH_DEPTH_MM = 25.0
+AMBIENT_OF_MOUTH = 0.5
+"""At least, of what carries a photo's own detail."""
 HIDDEN_MM = 5.0
 """A landmark is hidden when a surface is nearer than it by more than this."""
 HAIR_UNDER_HAT_MM = 3.0
@@ -175,7 +180,11 @@ class SyntheticFaces:
         return batch_of(self.make(range(first, first + batch_size)))
 
     def redraw(
-        self, code: FaceCode[np.ndarray], indices: Sequence[int], photos_srgb: Sequence[np.ndarray] | None = None
+        self,
+        code: FaceCode[np.ndarray],
+        indices: Sequence[int],
+        photos_srgb: Sequence[np.ndarray] | None = None,
+        details: Sequence[np.ndarray | None] | None = None,
     ) -> list[SyntheticFace]:
         """Draw given faces, as breeding does with what a network saw in photos.
 
@@ -184,12 +193,32 @@ class SyntheticFaces:
             indices: B numbers, from which all that the code does not say is drawn.
             photos_srgb: B pictures (size, size, 3) uint8 over which the face alone is laid, so that hair and
                 surroundings stay the photo's; without, heads are drawn with made-up hair and backgrounds.
+            details: of `take_details`, for each photo: what its face has beyond the code. Without one, shadow, gloss,
+                pores and moles are made up.
         """
         generators = [np.random.default_rng([self.settings.seed, index]) for index in indices]
         drafts = self._build(code, [split_light(light) for light in code.illumination], generators)
         if photos_srgb is None:
             return [self._draw(draft) for draft in drafts]
-        return [self._draw_over(draft, photo) for draft, photo in zip(drafts, photos_srgb, strict=True)]
+        details = [None] * len(drafts) if details is None else details
+        return [self._draw_over(*parts) for parts in zip(drafts, photos_srgb, details, strict=True)]
+
+    def take_details(self, code: FaceCode[np.ndarray], photos_srgb: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What photos show of faces beyond their codes: logarithms of the change of albedo, (vertices, 3) each.
+
+        Args:
+            code: (B, …) of what was seen in the photos, in the encoder crop's camera.
+            photos_srgb: B pictures (size, size, 3) uint8.
+        """
+        if not photos_srgb:
+            return []
+        vertices, albedo, _ = self._decode(code)
+        details = []
+        for item, photo_srgb in enumerate(photos_srgb):
+            view, dimmed = self._view(code[item]), albedo[item] * self._ambient_with_detail(code[item])[:, None]
+            placed = vertices[item] @ view.R.T + view.t
+            details.append(self._photo_detail.take(placed, dimmed, code[item].illumination, view.K, photo_srgb))
+        return details
 
     def render_bare(self, code: FaceCode[np.ndarray]) -> np.ndarray:
         """Draw one code and nothing else, over black: (size, size, 3) uint8.
@@ -198,7 +227,7 @@ class SyntheticFaces:
             code: of one face, in the encoder crop's camera.
         """
         vertices, albedo, _ = self._decode(code.map(lambda part: part[None]))
-        light = SceneLight(code.illumination, np.zeros((9, 3)), np.array([0.0, 0.0, 1.0]))
+        light = _without_shadow(code.illumination)
         fine = self.settings.size_px * self.settings.supersample
         canvas = Canvas.over(np.zeros((fine, fine, 3), dtype=np.float32))
         lay(canvas, [Surface(vertices[0], self._look.triangles, albedo[0])], light, self._view(code), self._texture)
@@ -288,10 +317,18 @@ class SyntheticFaces:
             return replace(face, picture_srgb=end_photo(face.picture_srgb, face.landmarks_px, draft.generator))
         return face
 
-    def _draw_over(self, draft: _Draft, photo_srgb: np.ndarray) -> SyntheticFace:
-        """Draw the narrow face of one head over a photo."""
-        face = replace(self._head(draft), cover=self._look.face_cover)
-        return self._finish(draft, photo_srgb, [face])
+    def _draw_over(self, draft: _Draft, photo_srgb: np.ndarray, detail: np.ndarray | None) -> SyntheticFace:
+        """Draw the narrow face of one head over a photo; with a photo's detail nothing is made up."""
+        if detail is None:
+            return self._finish(draft, photo_srgb, [replace(self._head(draft), cover=self._look.face_cover)])
+        face = Surface(
+            draft.vertices,
+            self._look.triangles,
+            draft.albedo * np.exp(detail),
+            ambient=self._ambient_with_detail(draft.code),
+            cover=self._look.face_cover,
+        )
+        return self._finish(replace(draft, light=_without_shadow(draft.code.illumination)), photo_srgb, [face])
 
     def _finish(self, draft: _Draft, background: np.ndarray, surfaces: list[Surface]) -> SyntheticFace:
         """Draw surfaces, see which landmarks can be seen, and make a photo of it."""
@@ -310,8 +347,7 @@ class SyntheticFaces:
     def _head(self, draft: _Draft) -> Surface:
         """The head with hollows, pores, moles and gloss."""
         generator, look = draft.generator, self._look
-        jaw_open = float(draft.code.expression[JAW_OPEN])
-        ambient = (1.0 - jaw_open) * look.ambient[0] + jaw_open * look.ambient[1]
+        ambient = self._ambient(draft.code)
         noise = generator.standard_normal(len(look.is_skin), dtype=np.float32)
         grain = np.float32(generator.uniform(0.0, 0.05)) * noise
         grain[noise > generator.uniform(2.8, 4.0)] = MOLE
@@ -321,6 +357,21 @@ class SyntheticFaces:
         albedo = draft.albedo * (1.0 + grain * look.is_skin)[:, None]
         return Surface(draft.vertices, look.triangles, albedo, ambient=ambient, gloss=gloss, exponent=exponent,
             coarse_triangles=self.model.triangles)  # fmt: skip
+
+    def _ambient(self, code: FaceCode[np.ndarray]) -> np.ndarray:
+        """(vertices,) ambient visibility, between that of a shut mouth and of an open one."""
+        jaw_open = float(code.expression[JAW_OPEN])
+        return (1.0 - jaw_open) * self._look.ambient[0] + jaw_open * self._look.ambient[1]
+
+    def _ambient_with_detail(self, code: FaceCode[np.ndarray]) -> np.ndarray:
+        """The same where a photo's detail tells how dark the mouth is: nothing so dark that teeth cannot show on it."""
+        return np.where(self._look.is_moist, np.maximum(self._ambient(code), AMBIENT_OF_MOUTH), self._ambient(code))
+
+    @cached_property
+    def _photo_detail(self) -> PhotoDetail:
+        model, look = self.model, self._look
+        refinement = model.subdivision if self.settings.subdivided else sparse.identity(model.num_vertices).tocsr()
+        return PhotoDetail(model, refinement, look.face_cover, look.is_skin)
 
     def _around(self, draft: _Draft) -> list[Surface]:
         """What is worn and held, in the order in which it is laid over the head."""
@@ -427,6 +478,11 @@ def _visibility(canvas: Canvas, points_px: np.ndarray, depth_mm: np.ndarray, sup
         )
     seen = (depth_mm < nearest + HIDDEN_MM) & (canvas.veil[row, column] < 0.5)
     return (inside & seen).astype(np.float32)
+
+
+def _without_shadow(illumination: np.ndarray) -> SceneLight:
+    """Light (9, 3) that comes from all around."""
+    return SceneLight(illumination, np.zeros((9, 3)), np.array([0.0, 0.0, 1.0]))
 
 
 def _cloth(generator: np.random.Generator) -> np.ndarray:
