@@ -124,8 +124,8 @@ def _with_backbone(make: Callable[[], nn.Module] | None) -> Encoder:
 
 CONTENDERS: dict[str, Callable[[], Encoder]] = {
     "MobileNetV4-Conv-S-like, random start": lambda: _with_backbone(None),
-    "EfficientNet-Lite0, random start": lambda: _with_backbone(lambda: EfficientNetLite0(pretrained=False)),
     "EfficientNet-Lite0, ImageNet start": lambda: _with_backbone(lambda: EfficientNetLite0(pretrained=True)),
+    "EfficientNet-Lite0, random start": lambda: _with_backbone(lambda: EfficientNetLite0(pretrained=False)),
 }
 
 

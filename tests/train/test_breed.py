@@ -186,7 +186,9 @@ def test_one_photo_is_too_few(rendered_photos, first, held_out, model, init, tmp
         Breeding(tmp_path, init, photos, first, held_out, model, SETTINGS, Writer(tmp_path))
 
 
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"variants": 0}, {"first_share": 0.0}, {"first_share": 1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"rounds": 0}, {"variants": 0}, {"first_share": 0.0}, {"first_share": 1.0}, {"detail_share": 1.5}]
+)
 def test_settings_that_make_no_sense_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="must"):
         BreedSettings(**{"rounds": 1, **wrong})

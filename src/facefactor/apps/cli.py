@@ -255,6 +255,13 @@ def _add_breeding_options(inverse: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-polish", action="store_true", help="breed from the network's answers, without the photos' landmarks"
     )
+    group.add_argument(
+        "--detail-share",
+        type=float,
+        default=0.75,
+        metavar="X",
+        help="of the bred faces, that keep their photo's beard, glasses and wrinkles; default: 0.75",
+    )
     group.add_argument("--delete-bred", action="store_true", help="delete each round's bred faces after its training")
     group.add_argument(
         "--jobs", type=_positive_int, default=1, metavar="N", help="processes that draw bred faces; default: 1"

@@ -95,7 +95,7 @@ def _breed_settings(options: argparse.Namespace) -> BreedSettings:
     """The settings of the command line.
 
     Raises:
-        FaceError: they leave no room for one kind of faces in a batch.
+        FaceError: they make no sense, such as a share over one.
     """
     try:
         return BreedSettings(
@@ -107,6 +107,7 @@ def _breed_settings(options: argparse.Namespace) -> BreedSettings:
             first_share=options.first_share,
             variants=options.variants,
             polish=not options.no_polish,
+            detail_share=options.detail_share,
             keep_corpora=not options.delete_bred,
             loader_workers=options.loader_workers,
             seed=options.seed,

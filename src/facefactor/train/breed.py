@@ -78,6 +78,8 @@ class BreedSettings:
     """Bred faces of each photo and round."""
     polish: bool = True
     """Bring explanations nearer to the photos; see `explain.py`."""
+    detail_share: float = 0.75
+    """Of the bred faces, that keep their photo's own detail."""
     keep_corpora: bool = True
     """Keep the rounds' bred faces after their training."""
     loader_workers: int = 1
@@ -90,6 +92,8 @@ class BreedSettings:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.num_first < self.batch_size:
             raise ValueError(f"first_share must leave some of each kind in a batch, got {self.first_share}")
+        if not 0.0 <= self.detail_share <= 1.0:
+            raise ValueError(f"detail_share must lie in [0, 1], got {self.detail_share}")
 
     @property
     def num_first(self) -> int:
@@ -215,7 +219,7 @@ class Breeding:
     def _round(self, number: int, weights: Path) -> dict[str, float]:
         """One round, from the last weights to the errors of the new ones."""
         folder = self._folder / f"round_{number}"
-        breeding = BreedingSettings(seed=self._settings.seed + 1000 * number)
+        breeding = BreedingSettings(seed=self._settings.seed + 1000 * number, detail_share=self._settings.detail_share)
         good, dropped = self._explain(folder / "explained.safetensors", weights, number)
         if not (folder / "weights.safetensors").exists():
             count = self._settings.variants * len(good)
