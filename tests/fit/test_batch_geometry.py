@@ -97,6 +97,20 @@ def test_each_face_costs_about_what_the_fit_of_one_face_reaches(
     assert torch.equal(fitted.illumination, near.illumination)
 
 
+def test_what_landmarks_leave_open_is_as_expected(
+    points: LinearPoints, truth: FaceCode[Tensor], near: FaceCode[Tensor]
+) -> None:
+    """Landmarks seen exactly: an expectation that knows the truth is nearer to it than one that knows no face."""
+    marks_px, weights = project(points, truth), landmark_weights().expand(COUNT, -1)
+    fitter = BatchGeometry(points, K, SIZE_PX, steps=10)
+    blind, told = fitter.fit(near, marks_px, weights), fitter.fit(near, marks_px, weights, expected=truth)
+    for fitted in (blind, told):
+        assert (project(points, fitted) - marks_px).norm(dim=-1).mean() < 0.3
+    for part in ("shape", "expression"):
+        errors = [(getattr(fitted, part) - getattr(truth, part)).norm() for fitted in (blind, told)]
+        assert errors[1] < 0.5 * errors[0]
+
+
 def test_points_of_no_weight_say_nothing(points: LinearPoints, truth: FaceCode[Tensor], near: FaceCode[Tensor]) -> None:
     marks_px, weights = project(points, truth), landmark_weights().expand(COUNT, -1).clone()
     weights[:, ::5] = 0.0

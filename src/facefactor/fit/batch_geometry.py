@@ -3,7 +3,9 @@
 
 Minimises what `geometry_stage` minimises, with its weights, by the same damped Gauss–Newton steps; but for a batch of
 faces side by side, with the derivatives written out, and from codes that are nearly right, so that a few steps are
-enough: a hundred faces a second and more on one core. Breeding uses it, and whoever needs a pose for many photos.
+enough: a hundred faces a second and more on one core. Breeding uses it, and whoever needs a pose for many photos. Where
+something is known of the faces beyond their landmarks, the priors can be centred on it: a smile that shows the teeth
+and an open jaw part the lips alike.
 
 With p the projection of x = R h(α, δ) + t, h the point in the head frame and R turned on by small angles ω about the
 camera's axes:
@@ -66,6 +68,7 @@ class BatchGeometry:
         start: FaceCode[Tensor],
         detected_px: Float[Tensor, "batch landmarks 2"],
         weights: Float[Tensor, "batch landmarks"],
+        expected: FaceCode[Tensor] | None = None,
     ) -> FaceCode[Tensor]:
         """Fit pose, shape and expression; light and reflectance stay as they are.
 
@@ -73,18 +76,21 @@ class BatchGeometry:
             start: codes near the answer, in the crops' camera.
             detected_px: in the crops.
             weights: non-negative, zero for points not to be trusted, not all zero.
+            expected: codes whose shape and expression the priors are centred on, for what landmarks leave open; the
+                neutral mean face when left out.
         """
+        expected = FaceCode.neutral((1,)).to_torch() if expected is None else expected
         scale = (weights * (INDEPENDENT_POINTS / weights.sum(dim=1, keepdim=True))).sqrt()
         scale = scale / (LANDMARK_SPREAD * self._size_px)
         R = matrix_from_axis_angle(start.rotation)
         state = _State(R, start.translation, start.shape, bound_mouth_close(start.expression))
         damping = start.shape.new_full((len(start.shape), 1), FIRST_DAMPING)
         residuals, points = self._residuals(state, detected_px, scale)
-        value = _sum_of_squares(residuals, state)
+        value = _sum_of_squares(residuals, state, expected)
         for _ in range(self._steps):
-            candidate = _moved(state, self._step(state, points, residuals, scale, damping))
+            candidate = _moved(state, self._step(state, expected, points, residuals, scale, damping))
             candidate_residuals, candidate_points = self._residuals(candidate, detected_px, scale)
-            lower = _sum_of_squares(candidate_residuals, candidate)
+            lower = _sum_of_squares(candidate_residuals, candidate, expected)
             is_better = lower < value
             state = _State(*(_choose(is_better, new, old) for new, old in zip(candidate, state, strict=True)))
             residuals, points = (
@@ -102,11 +108,19 @@ class BatchGeometry:
         placed = project_points(turned + state.t[:, None], self._K)
         return scale[..., None] * (placed - detected_px), turned
 
-    def _step(self, state: _State, points: Tensor, residuals: Tensor, scale: Tensor, damping: Tensor) -> Tensor:
+    def _step(
+        self,
+        state: _State,
+        expected: FaceCode[Tensor],
+        points: Tensor,
+        residuals: Tensor,
+        scale: Tensor,
+        damping: Tensor,
+    ) -> Tensor:
         """The damped Gauss–Newton step (B, 6 + both)."""
         J = self._jacobian(state, points, scale)
         normal, gradient = J.mT @ J, (J.mT @ residuals.flatten(1)[..., None])[..., 0]
-        precision, pull = _prior(state)
+        precision, pull = _prior(state, expected)
         diagonal = normal.diagonal(dim1=1, dim2=2)
         diagonal += precision
         gradient = gradient + pull
@@ -129,7 +143,7 @@ class BatchGeometry:
         return torch.cat((rotation, to_pixels, linear), dim=-1).flatten(1, 2)
 
 
-def _prior(state: _State) -> tuple[Tensor, Tensor]:
+def _prior(state: _State, expected: FaceCode[Tensor]) -> tuple[Tensor, Tensor]:
     """Second derivatives (both halved) and gradients of the priors, (6 + both,) and (B, 6 + both)."""
     precision = state.shape.new_zeros(POSE_SIZE + state.shape.shape[1] + state.expression.shape[1])
     precision[POSE_SIZE - 1] = 1 / DISTANCE_SPREAD_MM**2
@@ -137,14 +151,15 @@ def _prior(state: _State) -> tuple[Tensor, Tensor]:
     precision[POSE_SIZE + state.shape.shape[1] :] = 1 / EXPRESSION_SPREAD**2
     pose = state.t.new_zeros(len(state.t), POSE_SIZE)
     pose[:, -1] = state.t[:, 2] + NOMINAL_DISTANCE_MM
-    return precision, precision * torch.cat((pose, state.shape, state.expression), dim=1)
+    shape, expression = state.shape - expected.shape, state.expression - expected.expression
+    return precision, precision * torch.cat((pose, shape, expression), dim=1)
 
 
-def _sum_of_squares(residuals: Tensor, state: _State) -> Tensor:
+def _sum_of_squares(residuals: Tensor, state: _State, expected: FaceCode[Tensor]) -> Tensor:
     """What is minimised, (B,)."""
     distance = (depth_from_camera(state.t) - NOMINAL_DISTANCE_MM) / DISTANCE_SPREAD_MM
-    expression = state.expression / EXPRESSION_SPREAD
-    parts = (residuals.flatten(1), state.shape, expression)
+    expression = (state.expression - expected.expression) / EXPRESSION_SPREAD
+    parts = (residuals.flatten(1), state.shape - expected.shape, expression)
     return sum((part.square().sum(dim=1) for part in parts), start=distance.square())
 
 
