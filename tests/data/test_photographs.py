@@ -13,7 +13,7 @@ import torch
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.crops import JitterLimits, mirror_permutation
-from facefactor.data.photographs import PhotoBatches, PhotoCorpus
+from facefactor.data.photographs import PhotoBatches, PhotoCorpus, exact_batch
 from facefactor.data.shards import SYNTHETIC, CorpusRecord, write_corpus_record
 from facefactor.errors import AssetMissing, IncompatibleCode
 
@@ -48,18 +48,18 @@ def test_a_batch_has_the_encoder_s_shapes_and_ranges(corpus: PhotoCorpus) -> Non
 
 
 def test_an_exact_batch_is_the_middle_of_the_stored_crops(corpus: PhotoCorpus) -> None:
-    batch, sample = corpus.read_exact([4, 2]), corpus[2]
+    batch, sample = exact_batch([corpus[4], corpus[2]]), corpus[2]
     expected = torch.from_numpy(sample.crop_srgb[16:144, 16:144] / np.float32(255)).permute(2, 0, 1)
     torch.testing.assert_close(batch.crops_srgb[1], expected)
     np.testing.assert_allclose(batch.landmarks_px[1], sample.landmarks_px - 16, atol=1e-4)
 
 
 def test_limits_of_nothing_give_the_exact_batch(corpus: PhotoCorpus) -> None:
-    assert_equal_batches(corpus.read_jittered([(0, 4), (7, 2)], 0, STILL), corpus.read_exact([4, 2]))
+    assert_equal_batches(corpus.read_jittered([(0, 4), (7, 2)], 0, STILL), exact_batch([corpus[4], corpus[2]]))
 
 
 def test_a_mirrored_sample_is_the_mirror_image(corpus: PhotoCorpus) -> None:
-    mirrored, exact = corpus.read_jittered([(0, 4)], 0, JitterLimits(0.0, 1.0, 0.0, 1.0)), corpus.read_exact([4])
+    mirrored, exact = corpus.read_jittered([(0, 4)], 0, JitterLimits(0.0, 1.0, 0.0, 1.0)), exact_batch([corpus[4]])
     torch.testing.assert_close(mirrored.crops_srgb, exact.crops_srgb.flip(-1))
     expected_px = (128, 0) + exact.landmarks_px[0].numpy()[mirror_permutation()] * (-1, 1)
     np.testing.assert_allclose(mirrored.landmarks_px[0], expected_px, atol=1e-4)
@@ -127,7 +127,7 @@ def test_an_empty_corpus_is_said(photo_corpus_folder: Path, tmp_path: Path) -> N
 
 
 def test_a_batch_moves_to_a_device_with_its_code(corpus: PhotoCorpus) -> None:
-    exact = corpus.read_exact([0])
+    exact = exact_batch([corpus[0]])
     moved = exact.to("meta")
     assert {moved.crops_srgb.device.type, moved.landmarks_px.device.type, moved.visibility.device.type} == {"meta"}
     code = FaceCode.neutral((1,)).to_torch()

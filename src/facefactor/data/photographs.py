@@ -49,10 +49,6 @@ class PhotoCorpus:
         """Read one sample, 0 to len - 1."""
         return decode_photo_sample(self._corpus[index])
 
-    def read_exact(self, indices: Sequence[int]) -> CropBatch:
-        """Read samples as the encoder would see them at run time, without jitter: for validation."""
-        return _cut_batch([self[index] for index in indices], [exact_crop()] * len(indices))
-
     def read_jittered(self, draws: Sequence[tuple[int, int]], seed: int, limits: JitterLimits) -> CropBatch:
         """Read samples in crops of their own.
 
@@ -99,6 +95,11 @@ class PhotoBatches(StepBatches):
     def __getitem__(self, step: int) -> CropBatch:
         """Make the batch of a step, 0 and up."""
         return self.corpus.read_jittered(self.order.draws(step), self.seed, self.limits)
+
+
+def exact_batch(samples: Sequence[PhotoSample]) -> CropBatch:
+    """Show samples as the encoder would see them at run time, without jitter."""
+    return _cut_batch(samples, [exact_crop()] * len(samples))
 
 
 def _cut_batch(samples: Sequence[PhotoSample], crops: Sequence[NDArray[np.float64]]) -> CropBatch:

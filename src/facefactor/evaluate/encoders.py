@@ -33,7 +33,7 @@ from facefactor.camera.pose import (
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
-from facefactor.data.photographs import PhotoCorpus
+from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.data.synthetic import SyntheticFaces
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px, landmark_box_side_px
@@ -99,7 +99,7 @@ def rendered_suite(faces: SyntheticFaces, count: int) -> Suite:
 def photo_suite(photos: PhotoCorpus, model: FaceModel) -> Suite:
     """Take all photos of a corpus, and fit a pose to the landmarks of each."""
     samples = [photos[number] for number in range(len(photos))]
-    batch = photos.read_exact(range(len(photos)))
+    batch = exact_batch(samples)
     yaws_deg = torch.tensor([sample.yaw_deg for sample in samples])
     rotation = fit_rotations(batch, yaws_deg, model)
     return Suite("photos", batch.crops_srgb, batch.landmarks_px, face_box_side_px(samples), rotation)

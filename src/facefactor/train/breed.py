@@ -32,7 +32,7 @@ from torch import nn
 
 from facefactor.code.face_code import FaceCode
 from facefactor.data.bred_faces import BredFaces, BreedingSettings
-from facefactor.data.photographs import PhotoCorpus
+from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing, FaceError
@@ -111,8 +111,8 @@ class HeldOutPhotos:
     """
 
     def __init__(self, photos: PhotoCorpus, numbers: Sequence[int], model: FaceModel) -> None:
-        self._batch = photos.read_exact(numbers)
-        self._side_px = face_box_side_px([photos[number] for number in numbers])
+        samples = [photos[number] for number in numbers]
+        self._batch, self._side_px = exact_batch(samples), face_box_side_px(samples)
         self._landmarks = CropLandmarks(model)
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
-from facefactor.data.photographs import PhotoCorpus
+from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px
 from facefactor.export.atomic import write_bytes
@@ -133,15 +133,15 @@ class PhotoExplainer:
         device = next(encoder.parameters()).device
         for start in range(0, len(numbers), BATCH_SIZE):
             chosen = numbers[start : start + BATCH_SIZE]
-            batch = photos.read_exact(chosen)
+            samples = [photos[number] for number in chosen]
+            batch = exact_batch(samples)
             answered = encoder(batch.crops_srgb.to(device)).map(lambda part: part.cpu())
             explained, views = self._explain(answered, batch)
-            side_px = face_box_side_px([photos[number] for number in chosen])
             yield Explanation(
                 np.array(chosen, dtype=np.int64),
                 answered.to_numpy(),
                 explained.to_numpy(),
-                self._landmarks.percent(explained, batch.landmarks_px, side_px).numpy(),
+                self._landmarks.percent(explained, batch.landmarks_px, face_box_side_px(samples)).numpy(),
                 self._colours.photometric_error(
                     views, self._colours.albedo(explained.reflectance), explained.illumination
                 ).numpy(),
