@@ -21,7 +21,7 @@ test: .venv-test/installed
 	.venv-test/bin/ruff check
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 .venv-demo/installed: pyproject.toml Makefile
 	$(MAKE) --no-print-directory venv DIR=.venv-demo EXTRAS=train,demo
