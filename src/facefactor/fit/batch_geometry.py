@@ -3,9 +3,9 @@
 
 Minimises what `geometry_stage` minimises, with its weights, by the same damped Gauss–Newton steps; but for a batch of
 faces side by side, with the derivatives written out, and from codes that are nearly right, so that a few steps are
-enough: a hundred faces a second and more on one core. Breeding uses it, and whoever needs a pose for many photos. Where
-something is known of the faces beyond their landmarks, the priors can be centred on it: a smile that shows the teeth
-and an open jaw part the lips alike.
+enough: a hundred faces a second and more on one core. Breeding uses it, and whoever needs a pose for many photos. The
+prior on expressions can be that of a population, which knows what weights go together: a smile raises the upper lip,
+and both sides of a face do about the same.
 
 With p the projection of x = R h(α, δ) + t, h the point in the head frame and R turned on by small angles ω about the
 camera's axes:
@@ -13,6 +13,7 @@ camera's axes:
     dx = ω × R h + dt + R (∂h/∂α dα + ∂h/∂δ dδ),      dp = f/d (dx_x + x dx_z / d, −dx_y − y dx_z / d),    d = −z
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle
 from facefactor.camera.projection import depth_from_camera, project_points
-from facefactor.code.face_code import NOMINAL_DISTANCE_MM, FaceCode
+from facefactor.code.face_code import EXPRESSION_SIZE, NOMINAL_DISTANCE_MM, FaceCode
 from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.linear_points import LinearPoints
 from facefactor.fit.geometry_stage import (
@@ -47,6 +48,20 @@ class _State(NamedTuple):
     expression: Float[Tensor, "batch 52"]
 
 
+@dataclass(frozen=True, eq=False)
+class ExpressionPrior:
+    """A normal distribution of expression weights."""
+
+    mean: Float[Tensor, "52"]
+    precision: Float[Tensor, "52 52"]
+    """Inverse of the covariance."""
+
+    @classmethod
+    def independent(cls) -> "ExpressionPrior":
+        """Every weight about zero on its own, as in `geometry_stage`."""
+        return cls(torch.zeros(EXPRESSION_SIZE), torch.eye(EXPRESSION_SIZE) / EXPRESSION_SPREAD**2)
+
+
 class BatchGeometry:
     """Fits batches of faces with one face model.
 
@@ -55,12 +70,19 @@ class BatchGeometry:
         K: the crops' intrinsics.
         crop_size_px: side of the crops.
         steps: Gauss–Newton steps.
+        expression: prior; independent weights when left out.
     """
 
     def __init__(
-        self, landmarks: LinearPoints, K: Float[Tensor, "3 3"], crop_size_px: float, steps: int = STEPS
+        self,
+        landmarks: LinearPoints,
+        K: Float[Tensor, "3 3"],
+        crop_size_px: float,
+        steps: int = STEPS,
+        expression: ExpressionPrior | None = None,
     ) -> None:
         self._landmarks, self._K, self._size_px, self._steps = landmarks, K, crop_size_px, steps
+        self._expression = expression or ExpressionPrior.independent()
 
     @torch.no_grad()
     def fit(
@@ -68,7 +90,6 @@ class BatchGeometry:
         start: FaceCode[Tensor],
         detected_px: Float[Tensor, "batch landmarks 2"],
         weights: Float[Tensor, "batch landmarks"],
-        expected: FaceCode[Tensor] | None = None,
     ) -> FaceCode[Tensor]:
         """Fit pose, shape and expression; light and reflectance stay as they are.
 
@@ -76,21 +97,18 @@ class BatchGeometry:
             start: codes near the answer, in the crops' camera.
             detected_px: in the crops.
             weights: non-negative, zero for points not to be trusted, not all zero.
-            expected: codes whose shape and expression the priors are centred on, for what landmarks leave open; the
-                neutral mean face when left out.
         """
-        expected = FaceCode.neutral((1,)).to_torch() if expected is None else expected
         scale = (weights * (INDEPENDENT_POINTS / weights.sum(dim=1, keepdim=True))).sqrt()
         scale = scale / (LANDMARK_SPREAD * self._size_px)
         R = matrix_from_axis_angle(start.rotation)
         state = _State(R, start.translation, start.shape, bound_mouth_close(start.expression))
         damping = start.shape.new_full((len(start.shape), 1), FIRST_DAMPING)
         residuals, points = self._residuals(state, detected_px, scale)
-        value = _sum_of_squares(residuals, state, expected)
+        value = self._sum_of_squares(residuals, state)
         for _ in range(self._steps):
-            candidate = _moved(state, self._step(state, expected, points, residuals, scale, damping))
+            candidate = _moved(state, self._step(state, points, residuals, scale, damping))
             candidate_residuals, candidate_points = self._residuals(candidate, detected_px, scale)
-            lower = _sum_of_squares(candidate_residuals, candidate, expected)
+            lower = self._sum_of_squares(candidate_residuals, candidate)
             is_better = lower < value
             state = _State(*(_choose(is_better, new, old) for new, old in zip(candidate, state, strict=True)))
             residuals, points = (
@@ -108,28 +126,40 @@ class BatchGeometry:
         placed = project_points(turned + state.t[:, None], self._K)
         return scale[..., None] * (placed - detected_px), turned
 
-    def _step(
-        self,
-        state: _State,
-        expected: FaceCode[Tensor],
-        points: Tensor,
-        residuals: Tensor,
-        scale: Tensor,
-        damping: Tensor,
-    ) -> Tensor:
+    def _step(self, state: _State, points: Tensor, residuals: Tensor, scale: Tensor, damping: Tensor) -> Tensor:
         """The damped Gauss–Newton step (B, 6 + both)."""
         J = self._jacobian(state, points, scale)
         normal, gradient = J.mT @ J, (J.mT @ residuals.flatten(1)[..., None])[..., 0]
-        precision, pull = _prior(state, expected)
-        diagonal = normal.diagonal(dim1=1, dim2=2)
-        diagonal += precision
+        precision, pull = self._prior(state)
+        normal += precision
         gradient = gradient + pull
         held = _held_at_bound(state, gradient)
         normal.masked_fill_(held[:, :, None] | held[:, None, :], 0.0)
         gradient = gradient.masked_fill(held, 0.0)
+        diagonal = normal.diagonal(dim1=1, dim2=2)
         diagonal += damping * diagonal.clamp_min(1e-6) + held.to(normal)
         factor = torch.linalg.cholesky(normal)
         return -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
+
+    def _prior(self, state: _State) -> tuple[Tensor, Tensor]:
+        """Second derivatives (both halved) and gradients of the priors, (6 + both, 6 + both) and (B, 6 + both)."""
+        distance = state.t.new_zeros(POSE_SIZE, POSE_SIZE)
+        distance[-1, -1] = 1 / DISTANCE_SPREAD_MM**2
+        precision = torch.block_diag(distance, torch.eye(state.shape.shape[1]), self._expression.precision)
+        from_mean = (
+            state.t.new_zeros(len(state.t), POSE_SIZE - 1),
+            state.t[:, 2:] + NOMINAL_DISTANCE_MM,
+            state.shape,
+            state.expression - self._expression.mean,
+        )
+        return precision, torch.cat(from_mean, dim=1) @ precision
+
+    def _sum_of_squares(self, residuals: Tensor, state: _State) -> Tensor:
+        """What is minimised, (B,)."""
+        distance = (depth_from_camera(state.t) - NOMINAL_DISTANCE_MM) / DISTANCE_SPREAD_MM
+        expression = state.expression - self._expression.mean
+        squares = [part.square().sum(dim=1) for part in (residuals.flatten(1), state.shape)]
+        return sum(squares, start=distance.square() + (expression @ self._expression.precision * expression).sum(dim=1))
 
     def _jacobian(self, state: _State, points: Tensor, scale: Tensor) -> Tensor:
         """Derivatives of the weighted pixels, (B, 2 P, 6 + both)."""
@@ -141,26 +171,6 @@ class BatchGeometry:
         tangents = self._landmarks.tangents(state.shape, state.expression)
         linear = (to_pixels @ state.R[:, None]) @ tangents.mT
         return torch.cat((rotation, to_pixels, linear), dim=-1).flatten(1, 2)
-
-
-def _prior(state: _State, expected: FaceCode[Tensor]) -> tuple[Tensor, Tensor]:
-    """Second derivatives (both halved) and gradients of the priors, (6 + both,) and (B, 6 + both)."""
-    precision = state.shape.new_zeros(POSE_SIZE + state.shape.shape[1] + state.expression.shape[1])
-    precision[POSE_SIZE - 1] = 1 / DISTANCE_SPREAD_MM**2
-    precision[POSE_SIZE : POSE_SIZE + state.shape.shape[1]] = 1.0
-    precision[POSE_SIZE + state.shape.shape[1] :] = 1 / EXPRESSION_SPREAD**2
-    pose = state.t.new_zeros(len(state.t), POSE_SIZE)
-    pose[:, -1] = state.t[:, 2] + NOMINAL_DISTANCE_MM
-    shape, expression = state.shape - expected.shape, state.expression - expected.expression
-    return precision, precision * torch.cat((pose, shape, expression), dim=1)
-
-
-def _sum_of_squares(residuals: Tensor, state: _State, expected: FaceCode[Tensor]) -> Tensor:
-    """What is minimised, (B,)."""
-    distance = (depth_from_camera(state.t) - NOMINAL_DISTANCE_MM) / DISTANCE_SPREAD_MM
-    expression = (state.expression - expected.expression) / EXPRESSION_SPREAD
-    parts = (residuals.flatten(1), state.shape - expected.shape, expression)
-    return sum((part.square().sum(dim=1) for part in parts), start=distance.square())
 
 
 def _moved(state: _State, step: Tensor) -> _State:

@@ -23,15 +23,18 @@ from torch import Tensor, nn
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.photographs import PhotoCorpus, exact_batch
+from facefactor.data.random_codes import draw_expression
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px
 from facefactor.export.atomic import write_bytes
 from facefactor.face.model import FaceModel
 from facefactor.fit.batch_colours import BatchColours, FaceViews
-from facefactor.fit.batch_geometry import BatchGeometry
+from facefactor.fit.batch_geometry import BatchGeometry, ExpressionPrior
 from facefactor.losses.landmark import landmark_weights
 
 BATCH_SIZE = 32
+NUM_DRAWN, LEAST_EXPRESSION_SPREAD = 6000, 0.04
+"""Random expressions whose distribution is the prior, and what is added to the spread of each weight."""
 OUTLIER = 2.5
 """A photo is left out whose landmark or colour error is more than this many times the median."""
 
@@ -117,7 +120,12 @@ class PhotoExplainer:
 
     def __init__(self, model: FaceModel, polish: bool = True) -> None:
         self._landmarks = CropLandmarks(model)
-        self._geometry = BatchGeometry(self._landmarks.points, self._landmarks.K, 2 * float(self._landmarks.K[0, 2]))
+        self._geometry = BatchGeometry(
+            self._landmarks.points,
+            self._landmarks.K,
+            2 * float(self._landmarks.K[0, 2]),
+            expression=expressions_of_random_faces(),
+        )
         self._colours = BatchColours(model, self._landmarks.K)
         self._weights, self._polish = landmark_weights(), polish
 
@@ -155,6 +163,14 @@ class PhotoExplainer:
         views = self._colours.look(posed, batch.crops_srgb)
         reflectance, light = self._colours.explain(views)
         return posed.with_reflectance(reflectance).with_light(light), views
+
+
+def expressions_of_random_faces() -> ExpressionPrior:
+    """The prior that says of expressions what `random_codes` draws: what goes together, and that most weights are 0."""
+    weights = np.stack([draw_expression(np.random.default_rng(number)) for number in range(NUM_DRAWN)])
+    covariance = np.cov(weights.T) + LEAST_EXPRESSION_SPREAD**2 * np.eye(weights.shape[1])
+    mean, precision = weights.mean(axis=0), np.linalg.inv(covariance)
+    return ExpressionPrior(torch.from_numpy(mean).float(), torch.from_numpy(precision).float())
 
 
 def join_explanations(parts: Sequence[Explanation]) -> Explanation:
