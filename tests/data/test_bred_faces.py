@@ -15,8 +15,8 @@ from facefactor.data.shards import PHOTOGRAPHS, CorpusRecord, write_corpus_recor
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.data.synthetic_sample import cut_encoder_crop
-from facefactor.evaluate.landmark_error import CropLandmarks
 from facefactor.face.model import load_face_model
+from facefactor.losses.landmark import CropLandmarks
 from facefactor.losses.model_space import rotation_distance
 from facefactor.photo.detect import FaceBox
 

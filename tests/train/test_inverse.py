@@ -15,7 +15,7 @@ from facefactor.data.synthetic_corpus import SyntheticCorpus
 from facefactor.data.synthetic_sample import encode_synthetic_sample
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import FaceError
-from facefactor.evaluate.landmark_error import CropLandmarks
+from facefactor.losses.landmark import CropLandmarks
 from facefactor.photo.landmarks import IBUG_51_FROM_478
 from facefactor.train import inverse
 from facefactor.train.checkpoint import load_weights

@@ -36,13 +36,13 @@ from facefactor.data.batch import CropBatch
 from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.data.synthetic import SyntheticFaces
 from facefactor.encode import ENCODER_CROP_PX
-from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px, landmark_box_side_px
+from facefactor.evaluate.landmark_error import face_box_side_px, landmark_box_side_px, landmark_percent
 from facefactor.export.atomic import write_bytes, write_png
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
 from facefactor.fit.batch_colours import BatchColours
 from facefactor.fit.batch_geometry import BatchGeometry
-from facefactor.losses.landmark import landmark_weights
+from facefactor.losses.landmark import CropLandmarks, landmark_weights
 from facefactor.losses.model_space import rotation_distance
 from facefactor.render.views import PosedFace, render_views
 
@@ -140,7 +140,7 @@ class EncoderMeter:
     def measure(self, name: str, encoder: nn.Module, suite: Suite) -> EncoderMeasure:
         """Measure one encoder, in evaluation mode, on one suite."""
         answer = answer_in_batches(encoder, suite.crops_srgb)
-        percent = self._landmarks.percent(answer, suite.landmarks_px, suite.side_px).numpy()
+        percent = landmark_percent(self._landmarks.project(answer), suite.landmarks_px, suite.side_px).numpy()
         photometric, baseline = self._photometric(answer, suite.crops_srgb)
         yaw_deg = np.abs(suite.yaw_deg)
         by_yaw = {f"{low}-{high}": _median(percent[(yaw_deg >= low) & (yaw_deg < high)]) for low, high in YAW_BINS_DEG}

@@ -14,46 +14,22 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
-from facefactor.camera.projection import crop_intrinsics, project_points
-from facefactor.code.face_code import FaceCode
 from facefactor.data.photo_sample import PhotoSample
-from facefactor.encode import ENCODER_CROP_PX
-from facefactor.face.linear_points import dense_landmarks
-from facefactor.face.model import FaceModel
 from facefactor.photo.landmarks import IBUG_51_FROM_478
 
 
-class CropLandmarks:
-    """Where the landmarks of codes are in the encoder's crop.
+def landmark_percent(
+    projected_px: Float[Tensor, "batch 478 2"], marks_px: Float[Tensor, "batch 478 2"], side_px: Float[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Error of each face, per cent of its side.
 
     Args:
-        model: the face model.
+        projected_px: landmarks of the answer.
+        marks_px: where they should be.
+        side_px: of the faces, in the same pixels.
     """
-
-    def __init__(self, model: FaceModel) -> None:
-        self.points = dense_landmarks(model)
-        self.K = torch.from_numpy(crop_intrinsics(ENCODER_CROP_PX)).float()
-
-    def project(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
-        """Pixels of the crop."""
-        points = self.points.to(code.shape.device).place(code.shape, code.expression)
-        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
-        return project_points(placed, self.K.to(placed))
-
-    def percent(
-        self, code: FaceCode[Tensor], marks_px: Float[Tensor, "batch 478 2"], side_px: Float[Tensor, " batch"]
-    ) -> Float[Tensor, " batch"]:
-        """Error of each code, per cent of the side of its face.
-
-        Args:
-            code: in the crops' camera.
-            marks_px: where the landmarks should be.
-            side_px: of the faces, in the same pixels.
-        """
-        inner = list(IBUG_51_FROM_478)
-        error_px = (self.project(code)[:, inner] - marks_px[:, inner]).norm(dim=-1).mean(dim=-1)
-        return 100 * error_px / side_px
+    inner = list(IBUG_51_FROM_478)
+    return 100 * (projected_px[:, inner] - marks_px[:, inner]).norm(dim=-1).mean(dim=-1) / side_px
 
 
 def landmark_box_side_px(marks_px: Float[Tensor, "batch 478 2"]) -> Float[Tensor, " batch"]:

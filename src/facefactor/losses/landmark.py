@@ -10,9 +10,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
+from facefactor.camera.projection import crop_intrinsics, project_points
+from facefactor.code.face_code import FaceCode
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.face.linear_points import dense_landmarks
+from facefactor.face.model import FaceModel
 from facefactor.photo import landmarks as names
 
 LID_WEIGHT, INNER_LIP_WEIGHT, OUTER_LIP_WEIGHT, IRIS_WEIGHT, OVAL_WEIGHT = 3.0, 3.0, 2.0, 2.0, 0.5
+
+
+class CropLandmarks:
+    """Where the landmarks of codes are in the encoder's crop.
+
+    Args:
+        model: the face model.
+    """
+
+    def __init__(self, model: FaceModel) -> None:
+        self.points = dense_landmarks(model)
+        self.K = torch.from_numpy(crop_intrinsics(ENCODER_CROP_PX)).float()
+
+    def project(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
+        """Pixels of the crop."""
+        points = self.points.to(code.shape.device).place(code.shape, code.expression)
+        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
+        return project_points(placed, self.K.to(placed))
 
 
 def landmark_weights() -> Float[Tensor, " 478"]:

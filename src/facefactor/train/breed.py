@@ -37,9 +37,10 @@ from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing, FaceError
 from facefactor.evaluate.encoders import answer_in_batches
-from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px
+from facefactor.evaluate.landmark_error import face_box_side_px, landmark_percent
 from facefactor.export.atomic import write_bytes, write_png
 from facefactor.face.model import FaceModel
+from facefactor.losses.landmark import CropLandmarks
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.devices import Devices
 from facefactor.train.explain import Explanation, PhotoExplainer, join_explanations
@@ -119,7 +120,7 @@ class HeldOutPhotos:
     def __call__(self, encoder: nn.Module) -> Mapping[str, float]:
         """Landmark error (% of the side of the face box) of the one-pass answer: median, mean."""
         answer = answer_in_batches(encoder, self._batch.crops_srgb)
-        errors = self._landmarks.percent(answer, self._batch.landmarks_px, self._side_px)
+        errors = landmark_percent(self._landmarks.project(answer), self._batch.landmarks_px, self._side_px)
         return {"photo_landmark_percent": float(errors.median()), "photo_landmark_percent_mean": float(errors.mean())}
 
 

@@ -25,12 +25,12 @@ from facefactor.data.batch import CropBatch
 from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.data.random_codes import draw_expression
 from facefactor.errors import AssetMissing, IncompatibleCode
-from facefactor.evaluate.landmark_error import CropLandmarks, face_box_side_px
+from facefactor.evaluate.landmark_error import face_box_side_px, landmark_percent
 from facefactor.export.atomic import write_bytes
 from facefactor.face.model import FaceModel
 from facefactor.fit.batch_colours import BatchColours, FaceViews
 from facefactor.fit.batch_geometry import BatchGeometry, ExpressionPrior
-from facefactor.losses.landmark import landmark_weights
+from facefactor.losses.landmark import CropLandmarks, landmark_weights
 
 BATCH_SIZE = 32
 NUM_DRAWN, LEAST_EXPRESSION_SPREAD = 6000, 0.04
@@ -149,7 +149,9 @@ class PhotoExplainer:
                 np.array(chosen, dtype=np.int64),
                 answered.to_numpy(),
                 explained.to_numpy(),
-                self._landmarks.percent(explained, batch.landmarks_px, face_box_side_px(samples)).numpy(),
+                landmark_percent(
+                    self._landmarks.project(explained), batch.landmarks_px, face_box_side_px(samples)
+                ).numpy(),
                 self._colours.photometric_error(
                     views, self._colours.albedo(explained.reflectance), explained.illumination
                 ).numpy(),

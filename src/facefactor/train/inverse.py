@@ -25,9 +25,9 @@ from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
-from facefactor.evaluate.landmark_error import CropLandmarks, landmark_box_side_px
+from facefactor.evaluate.landmark_error import landmark_box_side_px, landmark_percent
 from facefactor.face.model import FaceModel
-from facefactor.losses.landmark import landmark_loss, landmark_weights
+from facefactor.losses.landmark import CropLandmarks, landmark_loss, landmark_weights
 from facefactor.losses.model_space import (
     CodeDistances,
     CoefficientEffects,
@@ -154,7 +154,7 @@ class HeldOutFaces:
         """Landmark error (% of √area of the landmarks' box), angle, and each part's distance; medians."""
         truth, device = _code_of(self._batch), next(encoder.parameters()).device
         answer = encoder(self._batch.crops_srgb.to(device)).map(Tensor.cpu)
-        error_percent = self._landmarks.percent(answer, self._batch.landmarks_px, self._side_px)
+        error_percent = landmark_percent(self._landmarks.project(answer), self._batch.landmarks_px, self._side_px)
         angle_deg = torch.rad2deg(rotation_distance(answer.rotation, truth.rotation).sqrt())
         distances = code_distances(answer, truth, self._effects)
         return {
