@@ -33,6 +33,18 @@ def test_folding_changes_answers_by_the_rounding_of_kernels_alone(encoder: Encod
     assert 0 < np.abs(difference).max() < 0.005 * np.abs(packed_by_torch(encoder, crops_srgb)[:, 212:218]).max()
 
 
+def test_kernels_beyond_float16_stay_finite(crops_srgb: np.ndarray):
+    """A channel that hardly varies is enlarged by its normalisation; its kernel is."""
+    network = Encoder().eval()
+    layer, normalisation = network.backbone.bottlenecks[11].layers[1][:2]
+    normalisation.running_var[3] = 0.0
+    normalisation.weight.data[3] = 2.0
+    layer.weight.data[3] = 500.0
+    folded = fold(network)
+    assert folded.backbone.bottlenecks[11].layers[1][0].weight[3].max() > 1e5
+    assert np.isfinite(packed_by_torch(folded, crops_srgb)).all()
+
+
 def test_folding_leaves_the_encoder_alone(encoder: Encoder):
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     fold(encoder)

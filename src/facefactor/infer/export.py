@@ -100,6 +100,8 @@ def export_landmark_network(network: LandmarkNetwork, path: Path, facts: Mapping
 def fold(network: NetworkT) -> NetworkT:
     """Copy a network as it is exported: normalisations folded into kernels, kernels rounded to float16.
 
+    Kernels that float16 cannot hold, as channels that hardly vary get when they are normalised, stay as they are.
+
     Returns:
         A float32 network for evaluation only; its answers differ from the network's by the rounding.
     """
@@ -109,8 +111,9 @@ def fold(network: NetworkT) -> NetworkT:
             _fold_normalisation(module)
     with torch.no_grad():
         for parameter in folded.parameters():
-            if parameter.ndim > 1:
-                parameter.copy_(parameter.half().float())
+            rounded = parameter.half().float()
+            if parameter.ndim > 1 and bool(rounded.isfinite().all()):
+                parameter.copy_(rounded)
     return folded.requires_grad_(False)
 
 

@@ -6,6 +6,7 @@ statistics of its layer's answers to some crops, and the scale and offset that u
 graph does, and learns as one that was never folded.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -49,15 +50,16 @@ def load_graph_weights(network: nn.Module, path: Path, crops_srgb: Float[Tensor,
         for constant in _read(path).graph.initializer
     }
     normalised = {first: second for first, second in _pairs(network) if isinstance(second, _BatchNorm)}
-    offsets = {}
+    undo = {}
     for name, module in network.named_modules():
         if isinstance(module, _BatchNorm):
             continue
         for key, parameter in module.named_parameters(recurse=False):
             parameter.copy_(_find(constants, f"{name}.{key}", parameter, path))
         if module in normalised:
-            offsets[module] = _find(constants, f"{name}.bias", normalised[module].bias, path)
-    hooks = [layer.register_forward_hook(_Undo(normalised[layer], offset)) for layer, offset in offsets.items()]
+            offset = _find(constants, f"{name}.bias", normalised[module].bias, path)
+            undo[module] = _Undo(normalised[module], offset, _normalise_kernels(module.weight))
+    hooks = [layer.register_forward_hook(step) for layer, step in undo.items()]
     try:
         network.eval()(crops_srgb)
     finally:
@@ -65,19 +67,29 @@ def load_graph_weights(network: nn.Module, path: Path, crops_srgb: Float[Tensor,
             hook.remove()
 
 
-class _Undo:
-    """Sets a normalisation so that it only adds an offset to the answers that its layer gives, before it sees them."""
+def _normalise_kernels(kernels: Tensor) -> Tensor:
+    """Bring each output's kernel to the norm that initialisation gives, and return what it was divided by.
 
-    def __init__(self, normalisation: _BatchNorm, offset: Tensor) -> None:
-        self._normalisation, self._offset = normalisation, offset
+    Folding leaves kernels of any size, and an optimiser's steps are the same for all.
+    """
+    scale = (kernels.flatten(1).norm(dim=1) / math.sqrt(2)).clamp_min(1e-12)
+    kernels /= scale.reshape(-1, *[1] * (kernels.ndim - 1))
+    return scale
+
+
+class _Undo:
+    """Before a normalisation sees its layer's answers, sets it so that it scales and moves them, and nothing else."""
+
+    def __init__(self, normalisation: _BatchNorm, offset: Tensor, scale: Tensor) -> None:
+        self._normalisation, self._offset, self._scale = normalisation, offset, scale
 
     def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         variance, mean = torch.var_mean(output, dim=[axis for axis in range(output.ndim) if axis != 1])
         normalisation = self._normalisation
         normalisation.running_mean.copy_(mean)  # type: ignore[union-attr]
         normalisation.running_var.copy_(variance)  # type: ignore[union-attr]
-        normalisation.weight.copy_((variance + normalisation.eps).sqrt())
-        normalisation.bias.copy_(mean + self._offset)
+        normalisation.weight.copy_(self._scale * (variance + normalisation.eps).sqrt())
+        normalisation.bias.copy_(self._scale * mean + self._offset)
 
 
 def _pairs(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
