@@ -24,21 +24,23 @@ test: .venv-test/installed
 	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 .venv-demo/installed: pyproject.toml Makefile
-	$(MAKE) --no-print-directory venv DIR=.venv-demo EXTRAS=train,demo
-
-.venv-test/installed: pyproject.toml Makefile
-	$(MAKE) --no-print-directory venv DIR=.venv-test EXTRAS=train,prepare,build,export,tensorboard,dev
+	$(call make-venv,.venv-demo)
+	.venv-demo/bin/$(PIP) --editable ".[demo]"
+	touch $@
 
 # A CPU build of torch where one is offered: by the index in use, or by PyTorch's own; else what the index has.
-.PHONY: venv
-venv:
+.venv-test/installed: pyproject.toml Makefile
+	$(call make-venv,.venv-test)
+	.venv-test/bin/$(PIP) "$(TORCH)+cpu" 2>/dev/null \
+		|| .venv-test/bin/$(PIP) --retries 1 --index-url https://download.pytorch.org/whl/cpu "$(TORCH)" 2>/dev/null \
+		|| .venv-test/bin/$(PIP) "$(TORCH)"
+	.venv-test/bin/$(PIP) --editable ".[train,prepare,build,export,tensorboard,dev]"
+	touch $@
+
+define make-venv
 	@test -n "$(PYTHON)" || { echo "facefactor needs Python 3.11 or 3.12 on the PATH, or make PYTHON=/path/to/it" >&2; exit 1; }
-	$(PYTHON) -m venv $(DIR)
-	$(DIR)/bin/$(PIP) "$(TORCH)+cpu" 2>/dev/null \
-		|| $(DIR)/bin/$(PIP) --retries 1 --index-url https://download.pytorch.org/whl/cpu "$(TORCH)" 2>/dev/null \
-		|| $(DIR)/bin/$(PIP) "$(TORCH)"
-	$(DIR)/bin/$(PIP) --editable ".[$(EXTRAS)]"
-	touch $(DIR)/installed
+	$(PYTHON) -m venv $(1)
+endef
 
 clean:
 	rm -rf .venv-demo .venv-test out

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
+from facefactor.apps import cli
+from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.errors import AssetMissing
+from facefactor.evaluate.landmark_error import landmark_box_side_px, landmark_percent
 from facefactor.export.record import read_face_record
 from facefactor.face.model import FaceModel
 from facefactor.infer.engine import EncoderEngine, shipped_weights
 from facefactor.infer.predictor import EncoderGraph
+from facefactor.losses.landmark import CropLandmarks
 from facefactor.photo.cropped_face import CroppedFace
 from facefactor.photo.detect import FaceBox
 from facefactor.photo.find import FoundFace
@@ -63,6 +67,16 @@ def test_weights_that_are_not_there_are_named(model: FaceModel):
     assert shipped_weights("inverse").name == "inverse.onnx"
     with pytest.raises(AssetMissing, match=r"none_such\.onnx: no such file"):
         EncoderEngine("none_such", model)
+
+
+@pytest.mark.parametrize("name", [name for name in cli.ENGINES if name != "fit"])
+def test_shipped_encoders_see_rendered_faces(name: str, model: FaceModel):
+    """Their landmarks are within some per cent of the face's side; an untrained encoder's are twenty off."""
+    batch = SyntheticFaces(SyntheticSettings(seed=8), model=model).make_batch(0, 24)
+    encoder = EncoderGraph(shipped_weights(name), model, num_threads=1)
+    code = encoder.encode(batch.crops_srgb.movedim(1, 3).contiguous().numpy()).to_torch()
+    projected_px, side_px = CropLandmarks(model).project(code), landmark_box_side_px(batch.landmarks_px)
+    assert float(landmark_percent(projected_px, batch.landmarks_px, side_px).median()) < 4.5
 
 
 def test_three_files_are_written_without_torch_and_mediapipe(graphs: Path, face: CroppedFace, tmp_path: Path):
