@@ -94,19 +94,24 @@ class BredFaces:
         before, after = self._outlines(seen), self._outlines(bred)
         photos = [self._photos[self._numbers[place]].crop_srgb for place in chosen]
         moved = [_moved(*parts) for parts in zip(photos, before, after, strict=True)]
-        details: list[np.ndarray | None] = [None] * len(indices)
-        kept = [item for item, generator in enumerate(generators) if generator.random() < self._settings.detail_share]
-        for item, detail in zip(
-            kept, self._faces.take_details(seen[kept], [photos[item] for item in kept]), strict=True
-        ):
-            details[item] = detail
-        return self._faces.redraw(bred, indices, moved, details)
+        return self._faces.redraw(bred, indices, moved, self._take_details(seen, photos, generators))
 
     def draw_seen(self, places: Sequence[int]) -> list[SyntheticFace]:
         """Draw what was seen in explained photos, unchanged, over the photos themselves."""
         clean = replace(self._faces.settings, effects=False)
         photos = [self._photos[self._numbers[place]].crop_srgb for place in places]
         return SyntheticFaces(clean, model=self._faces.model).redraw(self._codes[np.array(places)], places, photos)
+
+    def _take_details(
+        self,
+        seen: FaceCode[np.ndarray],
+        photos_srgb: Sequence[np.ndarray],
+        generators: Sequence[np.random.Generator],
+    ) -> list[np.ndarray | None]:
+        """What some of the faces keep of their photos, see `SyntheticFaces.take_details`; None for the others."""
+        kept = [item for item, generator in enumerate(generators) if generator.random() < self._settings.detail_share]
+        taken = self._faces.take_details(seen[kept], [photos_srgb[item] for item in kept])
+        return [taken[kept.index(item)] if item in kept else None for item in range(len(photos_srgb))]
 
     def _perturb(self, seen: FaceCode[np.ndarray], generators: Sequence[np.random.Generator]) -> FaceCode[np.ndarray]:
         settings = self._settings
