@@ -36,7 +36,6 @@ from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.backbone import NUM_FEATURES, STRIDE
 from facefactor.encode.encoder import Encoder
-from facefactor.face.model import load_face_model
 from facefactor.infer.export import export_encoder
 from facefactor.train.breed import HeldOutPhotos
 from facefactor.train.inverse import HeldOutFaces, InverseObjective, InverseSettings, synthetic_settings
@@ -209,7 +208,8 @@ def try_contender(name: str, peak: float, corpus: Path, photos: Path | None, sec
     """Train one contender and measure it; runs in a process of its own."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    faces, model = SyntheticFaces(synthetic_settings(InverseSettings(), seed=0)), load_face_model()
+    faces = SyntheticFaces(synthetic_settings(InverseSettings(), seed=0))
+    model = faces.model
     encoder = CONTENDERS[name]()
     batches = SyntheticBatches(((SyntheticCorpus(corpus), BATCH_SIZE),), seed=0)
     rate = train_for(encoder, batches, InverseObjective(model, "picture"), seconds, peak)

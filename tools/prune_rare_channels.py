@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from facefactor.code.face_code import NOMINAL_DISTANCE_MM, FaceCode
+from facefactor.code.face_code import NOMINAL_DISTANCE_MM
 from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.encode.backbone import InvertedBottleneck
 from facefactor.encode.encoder import Encoder
+from facefactor.evaluate.encoders import answer_in_batches
 from facefactor.train.checkpoint import load_weights, save_weights
 
 LIMIT = 40.0
@@ -31,8 +32,8 @@ BATCH_SIZE = 64
 @torch.no_grad()
 def find_thrown_off(encoder: Encoder, crops_srgb: Tensor) -> Tensor:
     """Which crops get heads that cannot be: (N,) bool."""
-    codes = torch.cat([encoder.encode_packed(part) for part in crops_srgb.split(BATCH_SIZE)])
-    return (FaceCode.unpack(codes).translation[:, 2] + NOMINAL_DISTANCE_MM).abs() > OUTLIER_MM
+    distance_mm = -answer_in_batches(encoder, crops_srgb).translation[:, 2]
+    return (distance_mm - NOMINAL_DISTANCE_MM).abs() > OUTLIER_MM
 
 
 @torch.no_grad()
@@ -61,8 +62,7 @@ def _peaks(encoder: Encoder, normalisation: nn.Module, crops_srgb: Tensor) -> Te
         peaks.append(centred / spread)
 
     hook = normalisation.register_forward_hook(note)
-    for part in crops_srgb.split(BATCH_SIZE):
-        encoder.encode_packed(part)
+    answer_in_batches(encoder, crops_srgb)
     hook.remove()
     return torch.stack(peaks).amax(dim=0)
 

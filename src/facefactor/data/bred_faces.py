@@ -111,7 +111,8 @@ class BredFaces:
         """What some of the faces keep of their photos, see `SyntheticFaces.take_details`; None for the others."""
         kept = [item for item, generator in enumerate(generators) if generator.random() < self._settings.detail_share]
         taken = self._faces.take_details(seen[kept], [photos_srgb[item] for item in kept])
-        return [taken[kept.index(item)] if item in kept else None for item in range(len(photos_srgb))]
+        detail_of = dict(zip(kept, taken, strict=True))
+        return [detail_of.get(item) for item in range(len(photos_srgb))]
 
     def _perturb(self, seen: FaceCode[np.ndarray], generators: Sequence[np.random.Generator]) -> FaceCode[np.ndarray]:
         settings = self._settings

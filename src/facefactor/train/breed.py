@@ -93,8 +93,7 @@ class BreedSettings:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.num_first < self.batch_size:
             raise ValueError(f"first_share must leave some of each kind in a batch, got {self.first_share}")
-        if not 0.0 <= self.detail_share <= 1.0:
-            raise ValueError(f"detail_share must lie in [0, 1], got {self.detail_share}")
+        BreedingSettings(detail_share=self.detail_share)  # refuses shares that make no sense
 
     @property
     def num_first(self) -> int:
