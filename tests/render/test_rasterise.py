@@ -207,7 +207,7 @@ def run_installed_copy(folder: Path, **environment: str) -> str:
 def test_an_installed_package_compiles_once_and_then_loads_the_kernel(tmp_path):
     package = tmp_path / "facefactor"
     (package / "render").mkdir(parents=True)
-    for name in ("__init__.py", "render/__init__.py", "render/rasterise.py", "render/zbuffer_kernel.py"):
+    for name in ("__init__.py", "render/__init__.py", "render/rasterise.py", "render/zbuffer_kernel.py", "compiled.py"):
         shutil.copy(Path(facefactor.__file__).parent / name, package / name)
     environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     assert run_installed_copy(tmp_path, **environment) == "0 1"
@@ -215,12 +215,12 @@ def test_an_installed_package_compiles_once_and_then_loads_the_kernel(tmp_path):
 
 
 def test_where_nothing_can_be_cached_the_kernel_is_compiled_all_the_same(monkeypatch):
-    from facefactor.render import zbuffer_kernel
+    from facefactor import compiled
 
     def njit_without_cache(function, cache=False, **options):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return function
 
-    monkeypatch.setattr(zbuffer_kernel.numba, "njit", njit_without_cache)
-    assert zbuffer_kernel.compile_kernel(max) is max
+    monkeypatch.setattr(compiled.numba, "njit", njit_without_cache)
+    assert compiled.compile_kernel(max) is max

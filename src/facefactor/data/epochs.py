@@ -9,6 +9,7 @@ the endless stream is sample permutation_e(p mod n) of epoch e = p div n.
 """
 
 import functools
+import multiprocessing
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,12 +76,21 @@ class StepBatches(Dataset[BatchT]):
             first: step, 0 and up.
             num_workers: processes that make batches ahead; 0 makes them when they are asked for.
         """
-        context = "spawn" if num_workers else None
+        context = _fresh_processes() if num_workers else None
         steps = range(first, sys.maxsize)
         loader = DataLoader(
             self, batch_size=None, sampler=steps, num_workers=num_workers, multiprocessing_context=context
         )
         return iter(loader)
+
+
+def _fresh_processes() -> str:
+    """How processes are started that share no thread with this one.
+
+    A spawned process that is stopped while it hands a batch over may abort in the interpreter's clean-up, with a line
+    on stderr that nobody can use; what a fork server started leaves without that clean-up. Windows only spawns.
+    """
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 @functools.lru_cache(maxsize=8)

@@ -10,8 +10,6 @@ exponent and cover:
 
 E/π from nine spherical harmonics that already hold the Lambert factors; h halves the directions to key light and
 viewer (Blinn 1977). The surface is laid over the picture where it is nearer than what is there.
-
-`no_type_check` keeps the tests' shape checker out of what numba compiles.
 """
 
 import math
@@ -19,7 +17,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from facefactor.render.zbuffer_kernel import compile_kernel
+from facefactor.compiled import compile_kernel
 
 NORMAL, ALBEDO, AMBIENT, KEY, GLOSS, EXPONENT, DEPTH, TEXTURE, COVER = 0, 3, 6, 7, 8, 9, 10, 11, 13
 """First column of each vertex attribute: normal (3), albedo (3), ambient and key-light visibility, gloss and its

@@ -27,6 +27,8 @@ STEM_CHANNELS = 32
 WIDEST_CHANNELS = 960
 STRIDE = 32
 """Crop pixels per place of the last feature map."""
+NORMALISATION_EPSILON = 1e-3
+"""Added to a channel's variance: depthwise channels that are nearly always zero must not be enlarged a hundredfold."""
 
 
 class FusedStage(NamedTuple):
@@ -83,7 +85,9 @@ class Backbone(nn.Module):
         places = ENCODER_CROP_PX // STRIDE
         self.place_weights = nn.Parameter(torch.full((WIDEST_CHANNELS, places, places), 1 / places**2))
         self.features = nn.Sequential(
-            nn.Linear(WIDEST_CHANNELS, NUM_FEATURES, bias=False), nn.BatchNorm1d(NUM_FEATURES), nn.ReLU()
+            nn.Linear(WIDEST_CHANNELS, NUM_FEATURES, bias=False),
+            nn.BatchNorm1d(NUM_FEATURES, eps=NORMALISATION_EPSILON),
+            nn.ReLU(),
         )
         initialise(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -128,7 +132,7 @@ def convolution(
 ) -> nn.Sequential:
     """Convolution and batch normalisation, then a ReLU if active."""
     convolution = nn.Conv2d(channels, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False)
-    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(channels_out)]
+    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(channels_out, eps=NORMALISATION_EPSILON)]
     return nn.Sequential(*layers, nn.ReLU()) if active else nn.Sequential(*layers)
 
 

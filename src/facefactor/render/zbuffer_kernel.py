@@ -3,28 +3,17 @@
 
 For each triangle, three edge functions over the pixel centres of its bounding box. The edge function of the edge from
 a to b at p is e = (b - a) × (p - a), twice the signed area of the triangle a, b, p.
-
-`no_type_check` keeps the tests' shape checker out of what numba compiles. The machine code is kept beside this file, or
-in the user's cache folder where that cannot be written.
 """
 
 import math
-from collections.abc import Callable
 from typing import no_type_check
 
-import numba
 import numpy as np
+
+from facefactor.compiled import compile_kernel
 
 MIN_DEPTH_MM = 1e-3
 """A triangle with a corner nearer than this, or behind the camera, is left out: there is no clipping."""
-
-
-def compile_kernel(function: Callable) -> Callable:
-    """Compile on the first call, from the cache where there is one."""
-    try:
-        return numba.njit(function, nogil=True, error_model="numpy", cache=True)
-    except RuntimeError:  # neither the package's folder nor the user's can be written
-        return numba.njit(function, nogil=True, error_model="numpy")
 
 
 @compile_kernel
