@@ -11,11 +11,12 @@ from facefactor.face.linear_points import LinearPoints
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
 from facefactor.fit.fit import FaceFitter
-from facefactor.fit.objective import FitSettings, PhotoObjective, VertexMasks, blur
+from facefactor.fit.objective import FitSettings, PhotoObjective, blur
 from facefactor.light.spherical_harmonics import ambient_light, dominant_direction
 from facefactor.losses.landmark import landmark_weights
 from facefactor.losses.light import scene_white
 from facefactor.photo.colour import srgb_to_linear
+from facefactor.render.face_view import FaceViewer, VertexMasks
 
 PARTS = ("rotation", "translation", "shape", "expression", "reflectance", "illumination")
 
@@ -26,8 +27,8 @@ def objective_of(model: FaceModel, landmark_model: LinearPoints, fitter: FaceFit
 
     def make(scene, coverage: Tensor | None = None) -> PhotoObjective:
         return PhotoObjective(
-            fitter.face, fitter.masks, landmark_model, FitSettings(), scene.crop_srgb, scene.landmarks_px,
-            landmark_weights(), coverage, scene.K,
+            FaceViewer(fitter.face, fitter.masks, scene.K, len(scene.crop_srgb)), landmark_model, FitSettings(),
+            scene.crop_srgb, scene.landmarks_px, landmark_weights(), coverage,
         )  # fmt: skip
 
     return make

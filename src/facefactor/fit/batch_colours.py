@@ -21,25 +21,23 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
-from facefactor.camera.projection import project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
 from facefactor.face.morph import MorphableFace
-from facefactor.face.normals import vertex_normals
 from facefactor.fit.objective import (
     CONSTANT_RIDGE,
     DIRECTIONAL_RIDGE,
     TONES_TRIED,
-    FitSettings,
 )
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, ambient_light, evaluate_basis
 from facefactor.losses.light import light_prior, negative_light, scene_white
-from facefactor.losses.photometric import colour_distance, explained_share, photometric_loss, projected_areas
+from facefactor.losses.photometric import colour_distance, explained_share, photometric_loss
 from facefactor.losses.prior import gaussian_prior
+from facefactor.losses.reconstruction import ReconstructionWeights
 from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
-from facefactor.render.skin_error import LEAST_FACING, WHITE_STRENGTHS_TRIED
-from facefactor.render.vertex import facing_cosines, find_visible, sample_picture
+from facefactor.render.face_view import FaceViewer, VertexMasks
+from facefactor.render.skin_error import WHITE_STRENGTHS_TRIED
+from facefactor.render.vertex import sample_picture
 
 ALTERNATIONS = 2
 LOG_SPREAD = 0.35
@@ -69,14 +67,13 @@ class BatchColours:
     Args:
         model: the face model.
         K: the crops' intrinsics.
-        settings: of the fit, whose priors choose among skin tones.
+        weights: of the priors that choose among skin tones.
     """
 
-    def __init__(self, model: FaceModel, K: Float[Tensor, "3 3"], settings: FitSettings | None = None) -> None:
-        self._face = MorphableFace(model, native_albedo=True)
-        self._triangles = torch.from_numpy(model.triangles).long()
+    def __init__(self, model: FaceModel, K: Float[Tensor, "3 3"], weights: ReconstructionWeights | None = None) -> None:
+        self._face, self._masks = MorphableFace(model, native_albedo=True), VertexMasks.of(model)
         self._skin = torch.from_numpy(np.asarray(model.regions["face"])).long()
-        self._settings, self._K = settings or FitSettings(), K
+        self._weights, self._K = weights or ReconstructionWeights(), K
         self._log_mean = self._face.log_albedo_mean[self._skin]
         self._log_basis = self._face.reflectance_basis[:, self._skin]
 
@@ -103,19 +100,12 @@ class BatchColours:
     @torch.no_grad()
     def look(self, code: FaceCode[Tensor], crops_srgb: Float[Tensor, "batch 3 size size"]) -> FaceViews:
         """Project the faces' skin into their crops and see which of it shows."""
-        size = crops_srgb.shape[-1]
-        R = matrix_from_axis_angle(code.rotation)
-        vertices = move_to_camera(self._face.vertices(code.shape, code.expression), R, code.translation)
-        normals = vertex_normals(vertices, self._triangles)
-        positions = project_points(vertices, self._K)
-        seen = find_visible(vertices, normals, self._K, self._triangles, size, size)
-        seen &= facing_cosines(vertices, normals) > LEAST_FACING
-        weights = seen * projected_areas(positions, self._triangles)
+        view = FaceViewer(self._face, self._masks, self._K, crops_srgb.shape[-1]).look(code)
         pictures = crops_srgb.movedim(1, -1)
         return FaceViews(
-            observed_srgb=sample_picture(pictures, positions[:, self._skin]),
-            basis=evaluate_basis(normals[:, self._skin]) * torch.tensor(LAMBERT_FACTORS),
-            weights=weights[:, self._skin],
+            observed_srgb=sample_picture(pictures, view.positions_px[:, self._skin]),
+            basis=evaluate_basis(view.normals[:, self._skin]) * torch.tensor(LAMBERT_FACTORS),
+            weights=view.weights[:, self._skin],
             scene_white=scene_white(srgb_to_linear(pictures)),
         )
 
@@ -154,16 +144,16 @@ class BatchColours:
 
     def _loss(self, views: FaceViews, reflectance: Tensor, albedo: Tensor, light: Tensor) -> Tensor:
         """What the fit minimises, of colours alone."""
-        irradiance, settings = views.basis @ light, self._settings
+        irradiance, weights = views.basis @ light, self._weights
         distance = colour_distance(views.observed_srgb, linear_to_srgb(albedo * irradiance))
-        trusted = views.weights * explained_share(distance, views.weights > 0, settings.tolerance)
+        trusted = views.weights * explained_share(distance, views.weights > 0, weights.tolerance)
         share = views.weights / views.weights.sum(dim=1, keepdim=True).clamp_min(1e-9)
         mean_irradiance = (share[..., None] * irradiance).sum(dim=1)
         return (
             photometric_loss(distance, trusted)
-            + settings.reflectance * gaussian_prior(reflectance)
-            + settings.light * light_prior(light, mean_irradiance, views.scene_white)
-            + settings.negative_light * negative_light(irradiance)
+            + weights.reflectance * gaussian_prior(reflectance)
+            + weights.light * light_prior(light, mean_irradiance, views.scene_white)
+            + weights.negative_light * negative_light(irradiance)
         )
 
     def _light(self, views: FaceViews, albedo: Tensor) -> Float[Tensor, "batch 9 3"]:
@@ -188,7 +178,7 @@ class BatchColours:
         log_albedo = log_albedo - irradiance.clamp_min(LEAST_IRRADIANCE).log()
         residual = log_albedo.clamp(np.log(ALBEDO_RANGE[0]), np.log(ALBEDO_RANGE[1])) - self._log_mean
         distance = (residual - _weighted_mean(residual, views.weights)).norm(dim=-1)
-        trust = views.weights * is_lit * explained_share(distance, views.weights > 0, self._settings.tolerance)
+        trust = views.weights * is_lit * explained_share(distance, views.weights > 0, self._weights.tolerance)
         trust = trust * (INDEPENDENT_COLOURS / LOG_SPREAD**2) / trust.sum(dim=1, keepdim=True).clamp_min(1e-9)
         columns = self._log_basis.flatten(1)
         weighted = columns * trust[:, None].repeat_interleave(3, dim=-1)

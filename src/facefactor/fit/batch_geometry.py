@@ -26,11 +26,11 @@ from facefactor.code.face_code import EXPRESSION_SIZE, NOMINAL_DISTANCE_MM, Face
 from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.linear_points import LinearPoints
 from facefactor.fit.geometry_stage import (
-    DISTANCE_SPREAD_MM,
     EXPRESSION_SPREAD,
     INDEPENDENT_POINTS,
     LANDMARK_SPREAD,
 )
+from facefactor.losses.prior import DISTANCE_SPREAD_MM
 
 STEPS = 5
 """From a trained network's answer; farther starts need more."""

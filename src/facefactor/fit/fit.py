@@ -18,8 +18,9 @@ from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
 from facefactor.fit.geometry_stage import fit_geometry
-from facefactor.fit.objective import FitSettings, PhotoObjective, VertexMasks
+from facefactor.fit.objective import FitSettings, PhotoObjective
 from facefactor.losses.landmark import landmark_weights
+from facefactor.render.face_view import FaceViewer, VertexMasks
 
 LEARNING_RATES = {
     "rotation": 2e-3,
@@ -44,8 +45,7 @@ class FaceFitter:
 
     def __init__(self, model: FaceModel, settings: FitSettings | None = None) -> None:
         self.settings = settings or FitSettings()
-        self.face = MorphableFace(model, native_albedo=True)
-        self.masks = VertexMasks.of(model)
+        self.face, self.masks = MorphableFace(model, native_albedo=True), VertexMasks.of(model)
         self._landmarks = dense_landmarks(model)
         self._kind_weights = landmark_weights()
 
@@ -68,9 +68,8 @@ class FaceFitter:
         K = torch.from_numpy(crop_intrinsics(size)).float()
         weights = self._kind_weights * visibility
         geometry = fit_geometry(self._landmarks, landmarks_px, weights, K, size)
-        objective = PhotoObjective(
-            self.face, self.masks, self._landmarks, self.settings, crop_srgb, landmarks_px, weights, coverage, K
-        )
+        viewer = FaceViewer(self.face, self.masks, K, size)
+        objective = PhotoObjective(viewer, self._landmarks, self.settings, crop_srgb, landmarks_px, weights, coverage)
         parameters = {name: getattr(geometry, name).detach().clone() for name in GEOMETRY_PARTS}
         parameters = objective.best_colours(parameters)
         _minimise(objective, parameters, COLOUR_PARTS, self.settings.colour_steps, blur_px=BLUR_SHARE * size)

@@ -20,9 +20,8 @@ from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angl
 from facefactor.camera.projection import project_points
 from facefactor.code.face_code import NOMINAL_DISTANCE_MM
 from facefactor.face.linear_points import LinearPoints
+from facefactor.losses.prior import DISTANCE_SPREAD_MM
 
-DISTANCE_SPREAD_MM = 70.0
-"""Standard deviation of a head's distance from NOMINAL_DISTANCE_MM, where its crop puts it."""
 LANDMARK_SPREAD = 0.006
 """Standard deviation of a detected point, in crop sides."""
 INDEPENDENT_POINTS = 200.0

@@ -8,6 +8,12 @@ Expression weights are one-sided and mostly near zero, so theirs has a linear pa
 from jaxtyping import Float
 from torch import Tensor
 
+from facefactor.camera.projection import depth_from_camera
+from facefactor.code.face_code import NOMINAL_DISTANCE_MM
+
+DISTANCE_SPREAD_MM = 70.0
+"""Standard deviation of a head's distance from NOMINAL_DISTANCE_MM, where its crop puts it."""
+
 
 def gaussian_prior(coefficients: Float[Tensor, "batch coeffs"]) -> Float[Tensor, " batch"]:
     """½ Σ c², c in standard deviations."""
@@ -17,3 +23,8 @@ def gaussian_prior(coefficients: Float[Tensor, "batch coeffs"]) -> Float[Tensor,
 def expression_prior(expression: Float[Tensor, "batch 52"]) -> Float[Tensor, " batch"]:
     """Σ (δ² / 2 + δ / 4): weights of weak evidence go to exactly zero."""
     return (0.5 * expression.square() + 0.25 * expression).sum(dim=-1)
+
+
+def distance_prior(translation: Float[Tensor, "batch 3"]) -> Float[Tensor, " batch"]:
+    """½ ((z − z₀) / σ_z)² of heads in a crop's camera, millimetres."""
+    return 0.5 * ((depth_from_camera(translation) - NOMINAL_DISTANCE_MM) / DISTANCE_SPREAD_MM).square()
