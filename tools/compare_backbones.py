@@ -37,7 +37,7 @@ from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.backbone import NUM_FEATURES, STRIDE
 from facefactor.encode.encoder import Encoder
 from facefactor.infer.export import export_encoder
-from facefactor.train.breed import HeldOutPhotos
+from facefactor.train.held_out import HeldOutPhotos
 from facefactor.train.inverse import HeldOutFaces, InverseObjective, InverseSettings, synthetic_settings
 
 LEARNING_RATES = (0.001, 0.002)

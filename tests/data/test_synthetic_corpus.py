@@ -89,5 +89,5 @@ def test_a_corpus_of_photos_or_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IncompatibleCode, match="is a corpus of photographs, expected synthetic"):
         SyntheticCorpus(tmp_path)
     write_corpus_record(tmp_path, CorpusRecord(SYNTHETIC))
-    with pytest.raises(AssetMissing, match="holds no faces"):
+    with pytest.raises(AssetMissing, match="holds no samples"):
         SyntheticCorpus(tmp_path)

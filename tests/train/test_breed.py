@@ -21,8 +21,9 @@ from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing, FaceError
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.train import breed
-from facefactor.train.breed import HELD_OUT_EVERY, Breeding, BreedSettings, HeldOutPhotos
+from facefactor.train.breed import HELD_OUT_EVERY, Breeding, BreedSettings
 from facefactor.train.checkpoint import save_weights
+from facefactor.train.held_out import HeldOutPhotos
 from facefactor.train.inverse import HeldOutFaces
 
 SETTINGS = BreedSettings(rounds=1, num_steps=2, batch_size=4, variants=1, loader_workers=0)

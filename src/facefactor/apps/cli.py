@@ -212,6 +212,37 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     _add_breeding_options(inverse)
     inverse.set_defaults(handler="facefactor.apps.train:run_inverse")
 
+    mofa = regimes.add_parser(
+        "mofa",
+        parents=[verbosity],
+        help="learn from photos that nobody labelled (MoFA)",
+        description="Learn to give codes whose faces look like the photos, from corpora of `prepare`. Start from "
+        "`inverse` weights (`import-weights inverse`) or from nothing. RUN gets the same files as with `train inverse`.",
+    )
+    _add_run_options(mofa)
+    mofa.add_argument(
+        "--corpus", action="append", required=True, type=Path, metavar="CORPUS", help="of `prepare`; may repeat"
+    )
+    mofa.add_argument(
+        "--faces",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="CORPUS",
+        help="of `synthesize`: a third as many rendered faces in each step, to hold skin and light apart; may repeat",
+    )
+    mofa.add_argument(
+        "--landmarks",
+        type=float,
+        default=30.0,
+        metavar="X",
+        help="weight of the photos' landmarks, 0 for none; default: 30",
+    )
+    mofa.add_argument(
+        "--loader-workers", type=_count, default=1, metavar="N", help="processes that read ahead; default: 1"
+    )
+    mofa.set_defaults(handler="facefactor.apps.train:run_mofa")
+
     landmarks = regimes.add_parser(
         "landmarks",
         parents=[verbosity],

@@ -13,11 +13,13 @@ from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.synthetic import SyntheticFaces
 from facefactor.data.synthetic_corpus import SyntheticCorpus
 from facefactor.errors import FaceError
+from facefactor.face.model import load_face_model
 from facefactor.train.breed import Breeding, BreedSettings
 from facefactor.train.devices import Devices, launched_devices
 from facefactor.train.inverse import HeldOutFaces, InverseSettings, synthetic_settings, train_inverse
 from facefactor.train.landmarks import LandmarkSettings, train_landmarks
 from facefactor.train.loop import LoopSettings
+from facefactor.train.mofa import MofaSettings, train_mofa
 
 
 def run_inverse(options: argparse.Namespace) -> int:
@@ -114,6 +116,33 @@ def _breed_settings(options: argparse.Namespace) -> BreedSettings:
         )
     except ValueError as error:
         raise FaceError(f"breeding: {error}") from None
+
+
+def run_mofa(options: argparse.Namespace) -> int:
+    """Train an encoder on photos, and name the weights."""
+    settings = MofaSettings(
+        batch_size=options.batch_size,
+        faces=max(1, options.batch_size // 3),
+        landmarks=options.landmarks,
+        loader_workers=options.loader_workers,
+    )
+    loop = LoopSettings(num_steps=options.steps, learning_rate=options.learning_rate, seed=options.seed)
+    photos, faces = PhotoCorpus(*options.corpus), SyntheticCorpus(*options.faces) if options.faces else None
+    with launched_devices() as devices:
+        train_mofa(
+            photos,
+            faces,
+            load_face_model(),
+            options.out,
+            settings,
+            loop,
+            init=options.init,
+            devices=devices,
+            resume=options.resume,
+        )
+        if devices.is_first:
+            print(options.out / "weights.safetensors")
+    return 0
 
 
 def run_landmarks(options: argparse.Namespace) -> int:

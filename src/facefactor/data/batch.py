@@ -4,7 +4,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from facefactor.code.face_code import FaceCode
@@ -22,6 +22,8 @@ class CropBatch:
     """How far to trust each landmark, [0, 1]."""
     code: FaceCode[Tensor] | None = None
     """The exact faces in the crops' camera, when they were rendered."""
+    coverage: Bool[Tensor, "batch height width"] | None = None
+    """Which pixels show the photo, when it may end within the crop; its border pixels are repeated in the others."""
 
     def __len__(self) -> int:
         return len(self.crops_srgb)
@@ -34,4 +36,5 @@ class CropBatch:
             landmarks_px=self.landmarks_px.to(device),
             visibility=self.visibility.to(device),
             code=None if self.code is None else self.code.map(lambda part: part.to(device)),
+            coverage=None if self.coverage is None else self.coverage.to(device),
         )

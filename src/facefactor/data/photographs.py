@@ -18,36 +18,37 @@ from facefactor.data.batch import CropBatch
 from facefactor.data.crops import JitterLimits, cut_crop, cut_landmarks, draw_crop, exact_crop
 from facefactor.data.epochs import EpochOrder, StepBatches
 from facefactor.data.photo_sample import PhotoSample, decode_photo_sample
-from facefactor.data.shards import PHOTOGRAPHS, Corpus
-from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.data.shards import PHOTOGRAPHS, JoinedCorpora
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.photo.crop import crop_to_photo
 
 DEFAULT_LIMITS = JitterLimits()
 
 
 class PhotoCorpus:
-    """The photo samples of a corpus, by number.
+    """The photo samples of one corpus or of several laid end to end, by number.
 
     Args:
-        folder: of the corpus.
+        folders: of the corpora, at least one.
 
     Raises:
-        AssetMissing: there is no corpus, it is damaged, or it is empty.
-        IncompatibleCode: it is of another version, or holds no photos.
+        AssetMissing: one of them is no corpus, is damaged, or is empty.
+        IncompatibleCode: one is of another version, or holds no photos.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._corpus = Corpus(folder)
-        if self._corpus.record.kind != PHOTOGRAPHS:
-            raise IncompatibleCode(f"{folder}: is a corpus of {self._corpus.record.kind}, expected {PHOTOGRAPHS}")
-        if not len(self._corpus):
-            raise AssetMissing(f"{folder}: the corpus holds no samples")
+    def __init__(self, *folders: Path) -> None:
+        self._samples = JoinedCorpora(folders, PHOTOGRAPHS)
 
     def __len__(self) -> int:
-        return len(self._corpus)
+        return len(self._samples)
 
     def __getitem__(self, index: int) -> PhotoSample:
         """Read one sample, 0 to len - 1."""
-        return decode_photo_sample(self._corpus[index])
+        return decode_photo_sample(self._samples[index])
+
+    def digest(self) -> str:
+        """See `JoinedCorpora.digest`."""
+        return self._samples.digest()
 
     def read_jittered(self, draws: Sequence[tuple[int, int]], seed: int, limits: JitterLimits) -> CropBatch:
         """Read samples in crops of their own.
@@ -68,6 +69,7 @@ class PhotoBatches(StepBatches):
     Args:
         corpus: where the samples are.
         batch_size: samples per step and process.
+        numbers: of the samples that are drawn; all by default.
         seed: of the order and the jitter, at least 0.
         limits: of the jitter.
         rank: this process among those of the run.
@@ -79,6 +81,7 @@ class PhotoBatches(StepBatches):
 
     corpus: PhotoCorpus
     batch_size: int
+    numbers: tuple[int, ...] | None = None
     seed: int = 0
     limits: JitterLimits = DEFAULT_LIMITS
     rank: int = 0
@@ -90,11 +93,15 @@ class PhotoBatches(StepBatches):
     @property
     def order(self) -> EpochOrder:
         """Which samples each step sees."""
-        return EpochOrder(len(self.corpus), self.batch_size, self.seed, self.rank, self.world_size)
+        count = len(self.corpus) if self.numbers is None else len(self.numbers)
+        return EpochOrder(count, self.batch_size, self.seed, self.rank, self.world_size)
 
     def __getitem__(self, step: int) -> CropBatch:
         """Make the batch of a step, 0 and up."""
-        return self.corpus.read_jittered(self.order.draws(step), self.seed, self.limits)
+        draws = self.order.draws(step)
+        if self.numbers is not None:
+            draws = [(epoch, self.numbers[place]) for epoch, place in draws]
+        return self.corpus.read_jittered(draws, self.seed, self.limits)
 
 
 def exact_batch(samples: Sequence[PhotoSample]) -> CropBatch:
@@ -112,4 +119,14 @@ def _cut_batch(samples: Sequence[PhotoSample], crops: Sequence[NDArray[np.float6
         crops_srgb=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255.0,
         landmarks_px=torch.from_numpy(np.stack([points for points, _ in marks])).float(),
         visibility=torch.from_numpy(np.stack([visibility for _, visibility in marks])).float(),
+        coverage=torch.from_numpy(
+            np.stack([_coverage(sample, crop) for sample, crop in zip(samples, crops, strict=True)])
+        ),
     )
+
+
+def _coverage(sample: PhotoSample, T_stored_crop: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which pixels of an encoder crop show the photo, (128, 128)."""
+    steps = np.arange(ENCODER_CROP_PX) + 0.5
+    places_px = crop_to_photo(np.stack(np.meshgrid(steps, steps), axis=-1), sample.T_photo_crop @ T_stored_crop)
+    return np.all((places_px >= 0) & (places_px < sample.photo_size_px), axis=-1)

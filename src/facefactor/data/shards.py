@@ -18,11 +18,12 @@ each, lists only those that are there: a corpus whose making was stopped can be 
 """
 
 import bisect
+import hashlib
 import io
 import itertools
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,48 @@ class Corpus:
             path = self.folder / shard.name
             raise AssetMissing(f"{path}: is damaged: it holds {len(table)} samples in place of {shard.samples}")
         return table
+
+
+class JoinedCorpora:
+    """The samples of one corpus or of several of a kind, laid end to end, by number.
+
+    Args:
+        folders: of the corpora, at least one. One that is still being written is read as far as it is there now.
+        kind: of each.
+
+    Raises:
+        AssetMissing: one of them is no corpus, is damaged, or is empty.
+        IncompatibleCode: one is of another version or kind.
+    """
+
+    def __init__(self, folders: Sequence[Path], kind: str) -> None:
+        self._corpora = [_open_corpus(folder, kind) for folder in folders]
+        self._starts = list(itertools.accumulate(map(len, self._corpora), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample, 0 to len - 1."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"the corpora hold {len(self)} samples, got index {index}")
+        number = bisect.bisect_right(self._starts, index) - 1
+        return self._corpora[number][index - self._starts[number]]
+
+    def digest(self) -> str:
+        """Name what the corpora hold, by their settings and shards: 16 hexadecimal digits."""
+        records = [replace(corpus.record, complete=True, progress={}) for corpus in self._corpora]
+        content = json.dumps([asdict(record) for record in records], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _open_corpus(folder: Path, kind: str) -> Corpus:
+    corpus = Corpus(folder)
+    if corpus.record.kind != kind:
+        raise IncompatibleCode(f"{folder}: is a corpus of {corpus.record.kind}, expected {kind}")
+    if not len(corpus):
+        raise AssetMissing(f"{folder}: the corpus holds no samples")
+    return corpus
 
 
 def index_shard(path: Path) -> dict[str, dict[str, tuple[int, int]]]:

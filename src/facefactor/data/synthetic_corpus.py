@@ -4,10 +4,8 @@
 Reading a face takes about a tenth of the time that rendering it takes; the price is that a corpus ends.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,11 +14,10 @@ from torch import Tensor
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.epochs import EpochOrder, StepBatches
-from facefactor.data.shards import SYNTHETIC, Corpus
+from facefactor.data.shards import SYNTHETIC, JoinedCorpora
 from facefactor.data.synthetic import batch_of
 from facefactor.data.synthetic_face import SyntheticFace
 from facefactor.data.synthetic_sample import cut_encoder_crop, decode_synthetic_sample
-from facefactor.errors import AssetMissing, IncompatibleCode
 
 
 class SyntheticCorpus:
@@ -35,28 +32,22 @@ class SyntheticCorpus:
     """
 
     def __init__(self, *folders: Path) -> None:
-        self._corpora = [_open(folder) for folder in folders]
+        self._samples = JoinedCorpora(folders, SYNTHETIC)
 
     def __len__(self) -> int:
-        return sum(map(len, self._corpora))
+        return len(self._samples)
 
     def __getitem__(self, index: int) -> SyntheticFace:
         """Read one face, 0 to len - 1, in the encoder's crop."""
-        for corpus in self._corpora:
-            if index < len(corpus):
-                return cut_encoder_crop(decode_synthetic_sample(corpus[index]))
-            index -= len(corpus)
-        raise IndexError(f"the corpora hold {len(self)} faces")
+        return cut_encoder_crop(decode_synthetic_sample(self._samples[index]))
 
     def read(self, indices: Sequence[int]) -> CropBatch:
         """Read faces into a batch, with their exact codes."""
         return batch_of([self[index] for index in indices])
 
     def digest(self) -> str:
-        """Name what the corpora hold, by their settings and shards: 16 hexadecimal digits."""
-        records = [replace(corpus.record, complete=True, progress={}) for corpus in self._corpora]
-        content = json.dumps([asdict(record) for record in records], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        """See `JoinedCorpora.digest`."""
+        return self._samples.digest()
 
 
 @dataclass(frozen=True)
@@ -90,15 +81,6 @@ class SyntheticBatches(StepBatches):
 
     def _orders(self) -> list[EpochOrder]:
         return [EpochOrder(len(corpus), size, self.seed, self.rank, self.world_size) for corpus, size in self.sources]
-
-
-def _open(folder: Path) -> Corpus:
-    corpus = Corpus(folder)
-    if corpus.record.kind != SYNTHETIC:
-        raise IncompatibleCode(f"{folder}: is a corpus of {corpus.record.kind}, expected {SYNTHETIC}")
-    if not len(corpus):
-        raise AssetMissing(f"{folder}: the corpus holds no faces")
-    return corpus
 
 
 def _join(batches: Sequence[CropBatch]) -> CropBatch:

@@ -20,6 +20,11 @@ from facefactor.photo import landmarks as names
 
 LID_WEIGHT, INNER_LIP_WEIGHT, OUTER_LIP_WEIGHT, IRIS_WEIGHT, OVAL_WEIGHT = 3.0, 3.0, 2.0, 2.0, 0.5
 
+SOFT_PX = 0.2
+"""Below this a distance that is not squared is about quadratic."""
+UPPER_POINTS = names.LEFT_EYE_UPPER[1:-1] + names.RIGHT_EYE_UPPER[1:-1] + names.LIPS_INNER_UPPER[1:-1]
+LOWER_POINTS = names.LEFT_EYE_LOWER[1:-1] + names.RIGHT_EYE_LOWER[1:-1] + names.LIPS_INNER_LOWER[1:-1]
+
 
 class CropLandmarks:
     """Where the landmarks of codes are in the encoder's crop.
@@ -70,3 +75,37 @@ def landmark_loss(
     """
     squared = ((projected_px - detected_px) / crop_size_px).square().sum(dim=-1)
     return (weights * squared).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)
+
+
+def landmark_distance(
+    projected_px: Float[Tensor, "batch landmarks 2"],
+    detected_px: Float[Tensor, "batch landmarks 2"],
+    weights: Float[Tensor, "batch landmarks"],
+    crop_size_px: float,
+) -> Float[Tensor, " batch"]:
+    """Weighted mean distance, in crop sides: not squared, for detectors that err now and then; see `landmark_loss`."""
+    squared = (projected_px - detected_px).square().sum(dim=-1)
+    return _mean_distance(squared, weights) / crop_size_px
+
+
+def opening_distance(
+    projected_px: Float[Tensor, "batch landmarks 2"],
+    detected_px: Float[Tensor, "batch landmarks 2"],
+    visibility: Float[Tensor, "batch landmarks"],
+    crop_size_px: float,
+) -> Float[Tensor, " batch"]:
+    """How much wider or narrower eyes and mouth are opened than detected: mean distance over pairs, in crop sides.
+
+    A pair is a point of the upper lid or lip and the one below it. Closed eyes are a matter of one or two pixels, which
+    the places of all points hardly notice.
+    """
+    upper, lower = (torch.tensor(ids, device=projected_px.device) for ids in (UPPER_POINTS, LOWER_POINTS))
+    openings = [points[:, lower] - points[:, upper] for points in (projected_px, detected_px)]
+    weights = torch.minimum(visibility[:, upper], visibility[:, lower])
+    return _mean_distance((openings[0] - openings[1]).square().sum(dim=-1), weights) / crop_size_px
+
+
+def _mean_distance(squared_px: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean root over points, about quadratic below SOFT_PX."""
+    distance_px = (squared_px + SOFT_PX**2).sqrt() - SOFT_PX
+    return (weights * distance_px).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)

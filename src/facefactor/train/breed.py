@@ -32,18 +32,16 @@ from torch import nn
 
 from facefactor.code.face_code import FaceCode
 from facefactor.data.bred_faces import BredFaces, BreedingSettings
-from facefactor.data.photographs import PhotoCorpus, exact_batch
+from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing, FaceError
-from facefactor.evaluate.encoders import answer_in_batches
-from facefactor.evaluate.landmark_error import face_box_side_px, landmark_percent
 from facefactor.export.atomic import write_bytes, write_png
 from facefactor.face.model import FaceModel
-from facefactor.losses.landmark import CropLandmarks
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.devices import Devices
 from facefactor.train.explain import Explanation, PhotoExplainer, join_explanations
+from facefactor.train.held_out import HeldOutPhotos
 from facefactor.train.inverse import HeldOutFaces, InverseObjective, Loss
 from facefactor.train.loop import LoopSettings, train
 from facefactor.train.statistics import describe_codes
@@ -99,28 +97,6 @@ class BreedSettings:
     def num_first(self) -> int:
         """Faces of a batch that are from the first corpus."""
         return round(self.first_share * self.batch_size)
-
-
-class HeldOutPhotos:
-    """Measures an encoder on photos that no training sees, by their landmarks.
-
-    Args:
-        photos: the corpus.
-        numbers: of the photos in it.
-        model: the face model.
-    """
-
-    def __init__(self, photos: PhotoCorpus, numbers: Sequence[int], model: FaceModel) -> None:
-        samples = [photos[number] for number in numbers]
-        self._batch, self._side_px = exact_batch(samples), face_box_side_px(samples)
-        self._landmarks = CropLandmarks(model)
-
-    @torch.no_grad()
-    def __call__(self, encoder: nn.Module) -> Mapping[str, float]:
-        """Landmark error (% of the side of the face box) of the one-pass answer: median, mean."""
-        answer = answer_in_batches(encoder, self._batch.crops_srgb)
-        errors = landmark_percent(self._landmarks.project(answer), self._batch.landmarks_px, self._side_px)
-        return {"photo_landmark_percent": float(errors.median()), "photo_landmark_percent_mean": float(errors.mean())}
 
 
 class Breeding:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from facefactor.code.face_code import FaceCode
@@ -183,17 +184,27 @@ class InverseObjective:
 
     def __call__(self, encoder: nn.Module, batch: CropBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         batch = batch.to(next(encoder.parameters()).device)
-        answer, truth = encoder(batch.crops_srgb), _code_of(batch)
+        answer = encoder(batch.crops_srgb)
+        with torch.no_grad():
+            distances = code_distances(answer, _code_of(batch), self._effects)
+        parts = {f"{name}_distance": value.mean() for name, value in distances._asdict().items()}
+        return self.distance(answer, batch).mean(), parts
+
+    def distance(self, answer: FaceCode[Tensor], batch: CropBatch) -> Float[Tensor, " batch"]:
+        """The loss of each face.
+
+        Args:
+            answer: codes.
+            batch: the rendered faces that they should describe.
+        """
+        truth = _code_of(batch)
         if self._loss == "parameters":
-            loss = parameter_loss(answer, truth)
-        else:
-            loss = model_space_loss(answer, truth, self._effects, self._weights)
+            return parameter_loss(answer, truth)
+        loss = model_space_loss(answer, truth, self._effects, self._weights)
         if self._loss == "picture":
             loss = loss + LANDMARK_WEIGHT * self._landmark_distance(answer, batch.landmarks_px)
             loss = loss + COLOUR_WEIGHT * self._colours.distance(answer, truth)
-        with torch.no_grad():
-            distances = code_distances(answer, truth, self._effects)
-        return loss.mean(), {f"{name}_distance": value.mean() for name, value in distances._asdict().items()}
+        return loss
 
     def _landmark_distance(self, answer: FaceCode[Tensor], exact_px: Tensor) -> Tensor:
         """Of rendered faces: hidden points are as exact as seen ones."""

@@ -27,7 +27,7 @@ from facefactor.data.landmark_batches import LandmarkBatch, LandmarkBatches, Sou
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.landmark_network import LandmarkAnswer, LandmarkNetwork
 from facefactor.evaluate.landmark_error import landmark_box_side_px
-from facefactor.losses.landmark import landmark_weights
+from facefactor.losses.landmark import landmark_distance, landmark_weights
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE, NOMINAL_DISTANCE_MM
 from facefactor.photo.landmarks import IBUG_51_FROM_478
 from facefactor.train.checkpoint import load_weights
@@ -39,8 +39,6 @@ SEEN_WEIGHT, FACE_WEIGHT = 0.3, 0.3
 """Of the logarithmic losses beside the distance in per cent."""
 TURNED_DEG = 40.0
 """A render whose yaw is larger is drawn more often: photos hardly show such faces, and the teacher errs on them."""
-SOFT_PX = 0.2
-"""Below this a distance is about quadratic."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +133,9 @@ def objective(network: nn.Module, batch: LandmarkBatch, step: int) -> tuple[Tens
 
 def points_loss(points_px: Float[Tensor, "batch 478 2"], batch: LandmarkBatch) -> Float[Tensor, ""]:
     """Mean over the faces of the weighted mean distance, per cent of the crop's side."""
-    distance_px = ((points_px - batch.points_px).square().sum(dim=-1) + SOFT_PX**2).sqrt() - SOFT_PX
     weights = landmark_weights().to(points_px.device) * batch.trust
-    of_faces = (weights * distance_px).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)
-    return 100 / ENCODER_CROP_PX * (of_faces * batch.is_face).sum() / batch.is_face.sum().clamp_min(1)
+    of_faces = landmark_distance(points_px, batch.points_px, weights, ENCODER_CROP_PX)
+    return 100 * (of_faces * batch.is_face).sum() / batch.is_face.sum().clamp_min(1)
 
 
 def landmark_batches(

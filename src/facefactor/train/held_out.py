@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Photos that a run keeps for validation, and what an encoder is measured by on them."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from facefactor.code.face_code import FaceCode
+from facefactor.data.photographs import PhotoCorpus, exact_batch
+from facefactor.evaluate.encoders import BATCH_SIZE, answer_in_batches
+from facefactor.evaluate.landmark_error import face_box_side_px, landmark_percent
+from facefactor.face.model import FaceModel
+from facefactor.fit.batch_colours import BatchColours
+from facefactor.losses.landmark import CropLandmarks
+
+
+def split_photos(photos: PhotoCorpus, most_held_out: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers of the photos to learn from, and of those kept for validation: evenly over the corpus, a tenth at most.
+
+    Args:
+        photos: at least two.
+        most_held_out: kept for validation where there are plenty, at least 1.
+    """
+    every = max(10, len(photos) // most_held_out) if len(photos) >= 10 else len(photos)
+    held_out = tuple(range(every - 1, len(photos), every))
+    return tuple(sorted(set(range(len(photos))) - set(held_out))), held_out
+
+
+class HeldOutPhotos:
+    """Measures an encoder on photos that no training sees, by their landmarks and their colours.
+
+    Args:
+        photos: the corpus.
+        numbers: of the photos in it.
+        model: the face model.
+    """
+
+    def __init__(self, photos: PhotoCorpus, numbers: Sequence[int], model: FaceModel) -> None:
+        samples = [photos[number] for number in numbers]
+        self._batch, self._side_px = exact_batch(samples), face_box_side_px(samples)
+        self._landmarks = CropLandmarks(model)
+        self._colours = BatchColours(model, self._landmarks.K)
+
+    @torch.no_grad()
+    def __call__(self, encoder: nn.Module) -> Mapping[str, float]:
+        """Measure the one-pass answers.
+
+        Returns:
+            Landmark error (% of the side of the face box): median, mean and what nine of ten are below, and the median
+            mean colour distance over the visible skin, sRGB units of [0, 1].
+        """
+        answer = answer_in_batches(encoder, self._batch.crops_srgb)
+        errors = landmark_percent(self._landmarks.project(answer), self._batch.landmarks_px, self._side_px)
+        return {
+            "photo_landmark_percent": float(errors.median()),
+            "photo_landmark_percent_mean": float(errors.mean()),
+            "photo_landmark_percent_90": float(errors.quantile(0.9)),
+            "photo_landmark_percent_most": float(errors.max()),
+            "photo_photometric": float(self._photometric(answer).median()),
+        }
+
+    def _photometric(self, answer: FaceCode[Tensor]) -> Tensor:
+        """Mean colour distance of each face."""
+        errors = []
+        for start in range(0, len(self._side_px), BATCH_SIZE):
+            some = slice(start, start + BATCH_SIZE)
+            views = self._colours.look(answer[some], self._batch.crops_srgb[some])
+            albedo = self._colours.albedo(answer.reflectance[some])
+            errors.append(self._colours.photometric_error(views, albedo, answer.illumination[some]))
+        return torch.cat(errors)
