@@ -216,8 +216,8 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "mofa",
         parents=[verbosity],
         help="learn from photos that nobody labelled (MoFA)",
-        description="Learn to give codes whose faces look like the photos, from corpora of `prepare`. Start from "
-        "`inverse` weights (`import-weights inverse`) or from nothing. RUN gets the same files as with `train inverse`.",
+        description="Learn to give codes whose faces look like the photos, from corpora of `prepare`; best from "
+        "`inverse` weights (`import-weights inverse`). RUN gets the same files as with `train inverse`.",
     )
     _add_run_options(mofa)
     mofa.add_argument(
