@@ -349,10 +349,11 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
     parser = commands.add_parser("evaluate", parents=[verbosity], help="measure the engines on a test suite")
     parser.add_argument(
         "suite",
-        choices=["portraits", "landmarks", "encoders"],
+        choices=["portraits", "landmarks", "encoders", "known-light", "skin-tones", "identities", "closures"],
         metavar="SUITE",
         help="portraits: any folder of photos; landmarks: the same, NAME.mat of AFLW2000-3D beside NAME.jpg or not; "
-        "encoders: a corpus of `prepare`, and rendered faces",
+        "encoders: a corpus of `prepare`, and rendered faces; known-light: named as Extended Yale B; skin-tones: as "
+        "UTKFace; identities: PERSON_…; closures: photos that --labels tells of",
     )
     parser.add_argument(
         "--data", "--photos", required=True, type=Path, metavar="DIR", help="the suite's photos and truth, or corpus"
@@ -366,7 +367,13 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
     )
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for the report")
     parser.add_argument(
-        "--engine", choices=ENGINES, default=DEFAULT_ENGINE, help=f"of portraits (default: {DEFAULT_ENGINE})"
+        "--engine", choices=ENGINES, default=DEFAULT_ENGINE, help=f"that is measured (default: {DEFAULT_ENGINE})"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="of closures: which eyes and mouths are closed (default: our own)",
     )
     parser.add_argument(
         "--graphs", type=Path, metavar="DIR", help="measure the network exported there (default: the shipped one)"

@@ -11,6 +11,12 @@ import numpy as np
 
 from facefactor.apps.cli import DEFAULT_ENGINE
 from facefactor.apps.engines import open_engine
+from facefactor.apps.evaluate_answers import (
+    evaluate_closures,
+    evaluate_identities,
+    evaluate_known_light,
+    evaluate_skin_tones,
+)
 from facefactor.apps.evaluate_encoders import evaluate_encoders
 from facefactor.apps.reconstruction import Reconstruction, Reconstructor
 from facefactor.errors import AssetMissing, PhotoError, PhotoUnreadable
@@ -122,6 +128,12 @@ SUITES: dict[str, Callable[[argparse.Namespace], int]] = {
     "portraits": lambda options: evaluate_portraits(options.data, options.out, options.engine),
     "landmarks": lambda options: evaluate_landmarks(options.data, options.out, options.graphs),
     "encoders": lambda options: evaluate_encoders(options.data, options.run, options.out),
+    "known-light": lambda options: evaluate_known_light(options.data, options.out, options.engine, options.graphs),
+    "skin-tones": lambda options: evaluate_skin_tones(options.data, options.out, options.engine, options.graphs),
+    "identities": lambda options: evaluate_identities(options.data, options.out, options.engine, options.graphs),
+    "closures": lambda options: evaluate_closures(
+        options.data, options.out, options.engine, options.labels, options.graphs
+    ),
 }
 
 

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The suites of `facefactor evaluate` that ask an engine about photos of which something is known beforehand."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from facefactor import evaluate
+from facefactor.apps.engines import open_engine
+from facefactor.apps.progress import Progress
+from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
+from facefactor.errors import AssetMissing, IncompatibleCode, PhotoError
+from facefactor.evaluate.answers import GROUP_NAME, KNOWN_LIGHT, PERSON_NAME, AnswerMeter, FaceAnswer
+from facefactor.evaluate.tables import Table, write_tables
+from facefactor.face.model import FaceModel, load_face_model
+from facefactor.infer.engine import EncoderEngine, Engine
+from facefactor.photo.cropped_face import CroppedFace
+from facefactor.photo.read import PHOTO_SUFFIXES, read_photo
+
+LABELS = ("open", "closed")
+OUR_LABELS = Path(evaluate.__file__).with_name("closure_labels.json")
+
+
+def evaluate_known_light(data: Path, out: Path, engine: str, graphs: Path | None = None) -> int:
+    """Measure how well an engine tells light from skin and shape, on photos of people under known lights.
+
+    Args:
+        data: folder of photos, or of folders, named as Extended Yale B names them.
+        out: folder of the report.
+        engine: that is measured.
+        graphs: folder that holds another encoder to measure under that name; None for the engine itself.
+
+    Raises:
+        AssetMissing: the folder holds no such photos, or none shows a face; or there is no encoder.
+        MissingExtra, IncompatibleCode: see `engines.open_engine`.
+        OutputUnwritable: the report cannot be written.
+    """
+    return _evaluate(data, out, engine, graphs, KNOWN_LIGHT, "Known light", AnswerMeter.known_light)
+
+
+def evaluate_skin_tones(data: Path, out: Path, engine: str, graphs: Path | None = None) -> int:
+    """Measure photometric error and albedo of groups of people; see `evaluate_known_light`."""
+    return _evaluate(data, out, engine, graphs, GROUP_NAME, "Skin tones", AnswerMeter.skin_tones)
+
+
+def evaluate_identities(data: Path, out: Path, engine: str, graphs: Path | None = None) -> int:
+    """Measure how much an engine's shapes and albedos tell people apart; see `evaluate_known_light`."""
+    return _evaluate(data, out, engine, graphs, PERSON_NAME, "Identities", AnswerMeter.identities)
+
+
+def evaluate_closures(
+    data: Path, out: Path, engine: str, labels: Path | None = None, graphs: Path | None = None
+) -> int:
+    """Measure how often eyes and mouths are answered open or closed as they are labelled; see `evaluate_known_light`.
+
+    Args:
+        data: folder of photos.
+        out: folder of the report.
+        engine: that is measured.
+        labels: JSON: photo name without its ending to "open" or "closed" for any of left_eye, right_eye and mouth;
+            by default those that we gave to photos of UTKFace and of three scanned people.
+        graphs: see there.
+
+    Raises:
+        AssetMissing, IncompatibleCode: the labels cannot be read, or are none; and see there.
+    """
+    known = _read_labels(labels or OUR_LABELS)
+    named = re.compile(f"(?:{'|'.join(map(re.escape, known))})$")
+    return _evaluate(
+        data, out, engine, graphs, named, "Closures", lambda meter, answers: meter.closures(answers, known)
+    )
+
+
+def _evaluate(
+    data: Path,
+    out: Path,
+    engine: str,
+    graphs: Path | None,
+    named: re.Pattern[str],
+    title: str,
+    measure: Callable[[AnswerMeter, Sequence[FaceAnswer]], list[Table]],
+) -> int:
+    paths = [
+        path for path in sorted(data.rglob("*")) if path.suffix.lower() in PHOTO_SUFFIXES and named.match(path.stem)
+    ]
+    if not paths:
+        raise AssetMissing(f"{data}: holds no photos whose names tell what is known of them")
+    model = load_face_model()
+    reconstructor = Reconstructor(model, _open(engine, graphs, model))
+    answers, failed = _ask(reconstructor, paths)
+    if not answers:
+        raise AssetMissing(f"{data}: none of its {len(paths)} photos shows a face")
+    facts = {
+        "photos": f"{data}, {len(answers)} of {len(paths)} with a face",
+        "engine": engine,
+        "weights": reconstructor.engine.weights_hash,
+        "face model": model.model_hash,
+        "without a face": ", ".join(failed) or "none",
+    }
+    write_tables(out, title, facts, measure(AnswerMeter(model), answers))
+    print((out / "report.md").read_text(encoding="utf-8"), end="")
+    return 0
+
+
+def _open(engine: str, graphs: Path | None, model: FaceModel) -> Engine:
+    return open_engine(engine, model) if graphs is None else EncoderEngine(engine, model, graphs / "encoder.onnx")
+
+
+def _ask(reconstructor: Reconstructor, paths: Sequence[Path]) -> tuple[list[FaceAnswer], list[str]]:
+    """The answers, and the names of photos without a face."""
+    answers, failed = [], []
+    progress = Progress("facefactor evaluate", "photos", len(paths))
+    for number, path in enumerate(paths, start=1):
+        try:
+            photo = read_photo(path)
+            found = reconstructor.find(photo)[0]
+            face = reconstructor.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))
+        except PhotoError:
+            failed.append(path.stem)
+            continue
+        finally:
+            progress.show(number, f"{len(failed)} without a face")
+        albedo, light = reconstructor.albedo(face.code), face.code.illumination
+        answers.append(FaceAnswer(path.stem, face.code, reconstructor.skin(face).error(albedo, light)))
+    progress.clear()
+    return answers, failed
+
+
+def _read_labels(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """Read a file of labels.
+
+    Raises:
+        AssetMissing: it cannot be read.
+        IncompatibleCode: it holds something else.
+    """
+    try:
+        labels = json.loads(path.read_bytes())
+        is_right = all(set(parts.values()) <= set(LABELS) for parts in labels.values()) and labels
+    except OSError as error:
+        raise AssetMissing(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, AttributeError):
+        is_right = False
+    if not is_right:
+        raise IncompatibleCode(f"{path}: holds no labels: photo name to open or closed for left_eye, right_eye, mouth")
+    return labels
