@@ -16,7 +16,8 @@ from facefactor.evaluate.tables import Table, write_tables
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.engine import EncoderEngine, Engine
 from facefactor.photo.cropped_face import CroppedFace
-from facefactor.photo.read import PHOTO_SUFFIXES, read_photo
+from facefactor.photo.find import FoundFace
+from facefactor.photo.read import PHOTO_SUFFIXES, Photo, read_photo
 
 LABELS = ("open", "closed")
 OUR_LABELS = Path(evaluate.__file__).with_name("closure_labels.json")
@@ -24,6 +25,9 @@ OUR_LABELS = Path(evaluate.__file__).with_name("closure_labels.json")
 
 def evaluate_known_light(data: Path, out: Path, engine: str, graphs: Path | None = None) -> int:
     """Measure how well an engine tells light from skin and shape, on photos of people under known lights.
+
+    Neither the person nor the camera moves between the lights, so a face is looked for in a person's photo whose light
+    comes most from the front, and taken to be at the same place in the others, of which many show little but shadow.
 
     Args:
         data: folder of photos, or of folders, named as Extended Yale B names them.
@@ -36,7 +40,7 @@ def evaluate_known_light(data: Path, out: Path, engine: str, graphs: Path | None
         MissingExtra, IncompatibleCode: see `engines.open_engine`.
         OutputUnwritable: the report cannot be written.
     """
-    return _evaluate(data, out, engine, graphs, KNOWN_LIGHT, "Known light", AnswerMeter.known_light)
+    return _evaluate(data, out, engine, graphs, KNOWN_LIGHT, "Known light", AnswerMeter.known_light, _FoundOnce)
 
 
 def evaluate_skin_tones(data: Path, out: Path, engine: str, graphs: Path | None = None) -> int:
@@ -80,6 +84,7 @@ def _evaluate(
     named: re.Pattern[str],
     title: str,
     measure: Callable[[AnswerMeter, Sequence[FaceAnswer]], list[Table]],
+    finder: Callable[[Reconstructor, Sequence[Path]], "_Finder"] = lambda reconstructor, _: _Finder(reconstructor),
 ) -> int:
     paths = [
         path for path in sorted(data.rglob("*")) if path.suffix.lower() in PHOTO_SUFFIXES and named.match(path.stem)
@@ -88,7 +93,7 @@ def _evaluate(
         raise AssetMissing(f"{data}: holds no photos whose names tell what is known of them")
     model = load_face_model()
     reconstructor = Reconstructor(model, _open(engine, graphs, model))
-    answers, failed = _ask(reconstructor, paths)
+    answers, failed = _ask(reconstructor, finder(reconstructor, paths), paths)
     if not answers:
         raise AssetMissing(f"{data}: none of its {len(paths)} photos shows a face")
     facts = {
@@ -107,14 +112,62 @@ def _open(engine: str, graphs: Path | None, model: FaceModel) -> Engine:
     return open_engine(engine, model) if graphs is None else EncoderEngine(engine, model, graphs / "encoder.onnx")
 
 
-def _ask(reconstructor: Reconstructor, paths: Sequence[Path]) -> tuple[list[FaceAnswer], list[str]]:
+class _Finder:
+    """Finds the largest face of each photo.
+
+    Args:
+        reconstructor: whose detectors are used.
+    """
+
+    def __init__(self, reconstructor: Reconstructor) -> None:
+        self._reconstructor = reconstructor
+
+    def find(self, path: Path, photo: Photo) -> FoundFace:
+        """Find it.
+
+        Raises:
+            NoFaceFound: there is none.
+        """
+        return self._reconstructor.find(photo)[0]
+
+
+class _FoundOnce(_Finder):
+    """Finds a person's face in the photo that is lit most from the front, and takes it for that of their others."""
+
+    def __init__(self, reconstructor: Reconstructor, paths: Sequence[Path]) -> None:
+        super().__init__(reconstructor)
+        self._paths, self._found = sorted(paths, key=_light_angle_deg), dict[str, FoundFace]()
+
+    def find(self, path: Path, photo: Photo) -> FoundFace:
+        """Find it; see `_Finder.find`."""
+        person = _person(path)
+        if person not in self._found:
+            lit = next(other for other in self._paths if _person(other) == person)
+            self._found[person] = super().find(lit, read_photo(lit))
+        return self._found[person]
+
+
+def _person(path: Path) -> str:
+    found = KNOWN_LIGHT.match(path.stem)
+    assert found is not None
+    return found["person"]
+
+
+def _light_angle_deg(path: Path) -> float:
+    """About how far from the camera's axis a photo's light is."""
+    found = KNOWN_LIGHT.match(path.stem)
+    assert found is not None
+    return abs(float(found["azimuth"])) + abs(float(found["elevation"]))
+
+
+def _ask(reconstructor: Reconstructor, finder: _Finder, paths: Sequence[Path]) -> tuple[list[FaceAnswer], list[str]]:
     """The answers, and the names of photos without a face."""
     answers, failed = [], []
     progress = Progress("facefactor evaluate", "photos", len(paths))
     for number, path in enumerate(paths, start=1):
         try:
             photo = read_photo(path)
-            found = reconstructor.find(photo)[0]
+            found = finder.find(path, photo)
             face = reconstructor.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))
         except PhotoError:
             failed.append(path.stem)

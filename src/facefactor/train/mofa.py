@@ -52,11 +52,11 @@ class MofaSettings:
     """Photos per optimiser step and process."""
     faces: int = 16
     """Rendered faces beside them, where there is a corpus of such."""
-    landmarks: float = 30.0
+    landmarks: float = 15.0
     """Of the mean landmark distance, in crop sides, against colours in sRGB units; 0 trains without landmarks."""
     openings: float = 15.0
     """Of the distance in how far eyes and mouth are opened, in the same units; not used without landmarks."""
-    faces_weight: float = 0.3
+    faces_weight: float = 0.15
     """Of the regime `inverse`'s loss on rendered faces."""
     weights: ReconstructionWeights = dataclasses.field(default_factory=ReconstructionWeights)
     """Of colours and priors."""
