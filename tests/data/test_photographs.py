@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training batches of photos."""
 
+import dataclasses
 import itertools
 import shutil
 from collections import Counter
@@ -16,6 +17,7 @@ from facefactor.data.crops import JitterLimits, mirror_permutation
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus, exact_batch
 from facefactor.data.shards import SYNTHETIC, CorpusRecord, write_corpus_record
 from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.photo.crop import crop_to_photo
 
 STILL = JitterLimits(0.0, 1.0, 0.0, 0.0)
 
@@ -98,6 +100,35 @@ def test_epochs_and_seeds_differ_in_order_and_jitter(corpus: PhotoCorpus) -> Non
 
 def test_a_batch_may_be_larger_than_the_corpus(corpus: PhotoCorpus) -> None:
     assert len(PhotoBatches(corpus, 23)[1]) == 23
+
+
+def test_only_the_samples_that_are_named_are_drawn(corpus: PhotoCorpus, monkeypatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(PhotoCorpus, "read_jittered", lambda self, draws, *rest: drawn.extend(n for _, n in draws))
+    batches = PhotoBatches(corpus, 2, numbers=(1, 4, 7))
+    for step in range(6):
+        batches[step]
+    assert sorted(drawn) == sorted((1, 4, 7) * 4)
+
+
+def test_several_corpora_are_one_laid_end_to_end(photo_corpus_folder: Path) -> None:
+    both = PhotoCorpus(photo_corpus_folder, photo_corpus_folder)
+    assert len(both) == 20
+    assert both[13].photo == both[3].photo == "3.png"
+    with pytest.raises(IndexError, match="hold 20 samples, got index 20"):
+        both[20]
+    assert both.digest() != PhotoCorpus(photo_corpus_folder).digest()
+
+
+def test_a_batch_says_where_its_crops_show_the_photo(corpus: PhotoCorpus) -> None:
+    sample = corpus[0]
+    assert exact_batch([sample]).coverage.all()
+    # A photo that ends 64 px from the left edge of the stored crop: 48 px from that of the encoder's.
+    width = int(crop_to_photo([64.0, 80.0], sample.T_photo_crop)[0])
+    ended = dataclasses.replace(sample, photo_size_px=(width, sample.photo_size_px[1]))
+    (coverage,) = exact_batch([ended]).coverage
+    assert coverage[64, :46].all()
+    assert not coverage[64, 50:].any()
 
 
 def test_loader_processes_change_nothing(corpus: PhotoCorpus) -> None:

@@ -16,7 +16,7 @@ from facefactor.light.spherical_harmonics import ambient_light, dominant_directi
 from facefactor.losses.landmark import landmark_weights
 from facefactor.losses.light import scene_white
 from facefactor.photo.colour import srgb_to_linear
-from facefactor.render.face_view import FaceViewer, VertexMasks
+from facefactor.render.face_view import FaceViewer
 
 PARTS = ("rotation", "translation", "shape", "expression", "reflectance", "illumination")
 
@@ -42,15 +42,6 @@ def objective(objective_of, scene) -> PhotoObjective:
 @pytest.fixture
 def truth(known_code) -> dict[str, Tensor]:
     return {name: getattr(known_code, name).clone() for name in PARTS}
-
-
-def test_masks_hold_the_face_and_its_eyes(model: FaceModel):
-    masks = VertexMasks.of(model)
-    assert set(masks.measured.nonzero()[:, 0].tolist()) == set(model.regions["face"].tolist())
-    only_compared = (masks.compared & ~masks.measured).nonzero()[:, 0]
-    assert set(only_compared.tolist()) == set(model.regions["eyes"].tolist())
-    assert not (masks.measured & ~masks.compared).any()
-    assert not masks.compared[torch.from_numpy(model.regions["mouth_lining"])].any()
 
 
 def test_any_part_that_is_wrong_costs_more(objective: PhotoObjective, truth: dict):

@@ -6,10 +6,15 @@ from facefactor.losses.landmark import (
     INNER_LIP_WEIGHT,
     IRIS_WEIGHT,
     LID_WEIGHT,
+    LOWER_POINTS,
     OUTER_LIP_WEIGHT,
     OVAL_WEIGHT,
+    SOFT_PX,
+    UPPER_POINTS,
+    landmark_distance,
     landmark_loss,
     landmark_weights,
+    opening_distance,
 )
 from facefactor.photo import landmarks as names
 
@@ -99,3 +104,37 @@ def test_a_face_without_any_trusted_point_has_no_loss(points):
 def test_gradients_are_those_of_the_formula(points):
     projected, detected, weights = (part.clone().requires_grad_() for part in points)
     assert torch.autograd.gradcheck(lambda p, d, w: landmark_loss(p, d, w, 224.0), (projected, detected, weights))
+
+
+def test_the_distance_is_the_weighted_mean_not_the_squares(points):
+    projected, detected, weights = points
+    expected = []
+    for face in range(2):
+        distances = [
+            (float((a - b).square().sum()) + SOFT_PX**2) ** 0.5 - SOFT_PX
+            for a, b in zip(projected[face], detected[face], strict=True)
+        ]
+        expected.append(float((weights[face] * torch.tensor(distances)).sum() / weights[face].sum()) / 128)
+    assert landmark_distance(projected, detected, weights, 128).tolist() == pytest.approx(expected)
+
+
+def test_an_exact_answer_has_no_distance_and_a_finite_gradient():
+    points = torch.rand(1, 478, 2).requires_grad_()
+    visibility = torch.ones(1, 478)
+    for distance in (landmark_distance, opening_distance):
+        value = distance(points, points.detach().clone(), visibility, 128)
+        assert value.item() == 0.0
+        (gradient,) = torch.autograd.grad(value.sum(), points)
+        assert gradient.isfinite().all()
+
+
+def test_an_opening_is_the_same_wherever_the_face_is():
+    detected = 128 * torch.rand(1, 478, 2, generator=torch.Generator().manual_seed(0))
+    visibility = torch.ones(1, 478)
+    assert opening_distance(detected + 7.0, detected, visibility, 128).item() == pytest.approx(0.0, abs=1e-6)
+    wider = detected.clone()
+    wider[:, list(UPPER_POINTS), 1] -= 2.0
+    # 2 px, less the 0.2 px where it is soft.
+    assert opening_distance(wider, detected, visibility, 128).item() == pytest.approx((4.04**0.5 - 0.2) / 128)
+    visibility[:, list(LOWER_POINTS)] = 0.0
+    assert opening_distance(wider, detected, visibility, 128).item() == 0.0

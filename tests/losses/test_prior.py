@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from facefactor.losses.prior import expression_prior, gaussian_prior
+from facefactor.losses.prior import DISTANCE_SPREAD_MM, distance_prior, expression_prior, gaussian_prior
 
 
 def test_the_mean_face_is_the_likeliest():
@@ -35,3 +35,8 @@ def test_gradients_are_those_of_the_formulas():
     code = torch.rand(2, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(gaussian_prior, (code,))
     assert torch.autograd.gradcheck(expression_prior, (code,))
+
+
+def test_a_head_is_likeliest_at_the_nominal_distance():
+    translation = torch.tensor([[9.0, -4.0, -1000.0], [0.0, 0.0, -1000.0 - DISTANCE_SPREAD_MM]])
+    assert distance_prior(translation).tolist() == pytest.approx([0.0, 0.5])

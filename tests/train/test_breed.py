@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 
 from facefactor.apps import breed as corpus_writer
-from facefactor.code.face_code import FaceCode
 from facefactor.data.bred_faces import BreedingSettings
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.shards import SYNTHETIC, CorpusRecord, write_corpus_record, write_shard
@@ -21,9 +20,8 @@ from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing, FaceError
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.train import breed
-from facefactor.train.breed import HELD_OUT_EVERY, Breeding, BreedSettings
+from facefactor.train.breed import Breeding, BreedSettings
 from facefactor.train.checkpoint import save_weights
-from facefactor.train.held_out import HeldOutPhotos
 from facefactor.train.inverse import HeldOutFaces
 
 SETTINGS = BreedSettings(rounds=1, num_steps=2, batch_size=4, variants=1, loader_workers=0)
@@ -159,25 +157,6 @@ def test_a_run_is_not_taken_for_another(make, tmp_path: Path, monkeypatch) -> No
     other = BreedSettings(rounds=1, num_steps=3, batch_size=4, variants=1, polish=False)
     with pytest.raises(FaceError, match="changed: num_steps, polish"):
         make(tmp_path, other).run(resume=True)
-
-
-def test_held_out_photos_are_measured_by_their_landmarks(rendered_photos, model) -> None:
-    folder, faces = rendered_photos
-    numbers = range(0, 20, HELD_OUT_EVERY)
-
-    class Knowing(torch.nn.Module):
-        """Answers the true codes."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-
-        def forward(self, crops_srgb):
-            return FaceCode.unpack(torch.from_numpy(np.stack([faces[number].code.pack() for number in numbers])))
-
-    measured = HeldOutPhotos(PhotoCorpus(folder), numbers, model)
-    assert measured(Knowing())["photo_landmark_percent"] < 0.02
-    assert measured(Encoder().eval())["photo_landmark_percent"] > 3.0
 
 
 def test_one_photo_is_too_few(rendered_photos, first, held_out, model, init, tmp_path: Path, monkeypatch) -> None:

@@ -13,6 +13,7 @@ from facefactor.encode.landmark_network import LandmarkAnswer, LandmarkNetwork
 from facefactor.errors import FaceError
 from facefactor.photo.landmarks import IBUG_51_FROM_478, RIGHT_EYE_UPPER
 from facefactor.train.devices import Devices
+from facefactor.train.held_out import split_numbers
 from facefactor.train.landmarks import (
     HeldOutLandmarks,
     LandmarkSettings,
@@ -20,7 +21,6 @@ from facefactor.train.landmarks import (
     mean_points_px,
     objective,
     points_loss,
-    split,
     train_landmarks,
 )
 from facefactor.train.loop import LoopSettings
@@ -72,7 +72,7 @@ def test_the_truth_has_no_loss_and_no_error(batch, renders, photos):
     assert float(loss) < 1e-5
     assert set(numbers) == {"points_percent", "seen_loss", "face_loss"}
     held_out = HeldOutLandmarks(renders, None, 4)
-    errors = held_out(Answers(renders.read_exact(split(len(renders), 4)[1])))
+    errors = held_out(Answers(renders.read_exact(split_numbers(len(renders), 4)[1])))
     assert errors == {"render_percent": 0.0, "wrongly_seen_percent": 0.0}
 
 
@@ -107,7 +107,7 @@ def test_visibility_is_learnt_from_renders_alone(batch):
 
 
 def test_the_held_out_error_is_that_of_the_inner_points_over_the_box(renders):
-    truth = renders.read_exact(split(len(renders), 3)[1])
+    truth = renders.read_exact(split_numbers(len(renders), 3)[1])
     errors = HeldOutLandmarks(renders, None, 3)(Answers(truth, shift_px=2.0, certainty=-1.0))
     boxes = (truth.points_px.amax(dim=1) - truth.points_px.amin(dim=1)).prod(dim=-1).sqrt()
     assert errors["render_percent"] == pytest.approx(float((100 * 2 * 2**0.5 / boxes).median()), rel=1e-4)
@@ -132,7 +132,7 @@ def test_turned_renders_are_drawn_more_often(renders, photos, monkeypatch):
     monkeypatch.setattr(StoredFaces, "turned", lambda self, least_yaw_deg: [0, 1, 2, 11])
     batches = landmark_batches(renders, photos, SETTINGS, 0, Devices())
     counts = [(source.faces is renders, source.indices, source.per_step) for source in batches.sources]
-    held_out = set(split(12, 256)[1])
+    held_out = set(split_numbers(12, 256)[1])
     assert counts[1] == (True, tuple(n for n in (0, 1, 2, 11) if n not in held_out), 2)
     assert [per_step for _, _, per_step in counts] == [1, 2, 3]
     assert batches.misses_per_step == 2
@@ -192,13 +192,6 @@ def test_the_untrained_network_answers_a_face_in_the_middle():
     assert inner.amax() < 108
     assert points_px[33, 0] < points_px[263, 0]  # the right eye is on the picture's left
     assert points_px[152, 1] > points_px[10, 1]  # and the chin below the forehead
-
-
-@pytest.mark.parametrize("count", [1, 2, 10, 300])
-def test_a_split_leaves_most_to_learn_from(count: int):
-    learnt, held_out = split(count, 64)
-    assert sorted(learnt + held_out) == list(range(count))
-    assert len(held_out) == min(64, max(1, count // 4))
 
 
 @pytest.mark.parametrize(

@@ -234,9 +234,9 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     mofa.add_argument(
         "--landmarks",
         type=float,
-        default=30.0,
+        default=20.0,
         metavar="X",
-        help="weight of the photos' landmarks, 0 for none; default: 30",
+        help="weight of the photos' landmarks, 0 for none; default: 20",
     )
     mofa.add_argument(
         "--loader-workers", type=_count, default=1, metavar="N", help="processes that read ahead; default: 1"

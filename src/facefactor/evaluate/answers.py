@@ -20,7 +20,7 @@ import numpy as np
 from facefactor.code.face_code import FaceCode
 from facefactor.evaluate.tables import Table
 from facefactor.face.albedo import albedo_from_log
-from facefactor.face.linear_bases import LinearBases, in_triangles, linear_weights
+from facefactor.face.linear_bases import BLINK_INDICES, LinearBases, in_triangles, linear_weights
 from facefactor.face.model import FaceModel
 from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS, dominant_direction
 from facefactor.photo import landmarks as names
@@ -41,9 +41,9 @@ PARTS = {
 MOST_AZIMUTH_DEG = 90.0
 AZIMUTH_BINS_DEG = ((0.0, 30.0), (30.0, 60.0), (60.0, 90.0))
 CLOSED_EYE = 0.3
-"""Opening of an eye over that of the same face without expression, below which it is closed."""
+"""Opening of an eye between that of the same face blinking, 0, and without expression, 1, below which it is closed."""
 OPEN_MOUTH_MM = 3.0
-"""Gap of the lips over that of the same face without expression, above which the mouth is open."""
+"""By how much the gap of the lips must exceed that of the same face without expression for an open mouth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ class AnswerMeter:
             if chosen.any():
                 tone = np.rint(255 * linear_to_srgb(np.exp(albedo[chosen].mean(axis=0)))).astype(int)
                 rows.append((name, int(chosen.sum()), _median(errors[chosen]), *tone.tolist()))
-        worst = max(row[2] for row in rows) / min(row[2] for row in rows)
+        worst = max(row[2] for row in rows) / min(row[2] for row in rows) if rows else float("nan")
         columns = ("group", "photos", "photometric, median", "mean albedo, sRGB red", "green", "blue")
         return [Table("Skin tone", columns, tuple(rows), f"Worst group's error over the best one's: {worst:.2f}")]
 
@@ -145,10 +145,13 @@ class AnswerMeter:
     def is_closed(self, code: FaceCode[np.ndarray], part: str) -> bool:
         """Whether a face's left_eye, right_eye or mouth is closed."""
         upper, lower = PARTS[part]
-        expressions = np.stack((code.expression, np.zeros_like(code.expression)))
-        points = self._landmarks.points(*linear_weights(np.stack((code.shape, code.shape)), expressions))
-        gap_mm, neutral_mm = np.linalg.norm(points[:, upper[1:-1]] - points[:, lower[1:-1]], axis=-1).mean(axis=-1)
-        return bool(gap_mm < neutral_mm + OPEN_MOUTH_MM if part == "mouth" else gap_mm < CLOSED_EYE * neutral_mm)
+        expressions = np.stack((code.expression, np.zeros_like(code.expression), np.zeros_like(code.expression)))
+        expressions[2, BLINK_INDICES] = 1.0
+        points = self._landmarks.points(*linear_weights(np.stack([code.shape] * 3), expressions))
+        own_mm, neutral_mm, blink_mm = (points[:, upper[1:-1], 1] - points[:, lower[1:-1], 1]).mean(axis=-1)
+        if part == "mouth":
+            return bool(own_mm < neutral_mm + OPEN_MOUTH_MM)
+        return bool(own_mm - blink_mm < CLOSED_EYE * (neutral_mm - blink_mm))
 
     def _spreads(self, answers: Sequence[FaceAnswer], persons: Sequence[str], title: str) -> Table:
         """Of albedo and shape, within and between persons."""
@@ -165,7 +168,7 @@ class AnswerMeter:
         rows = []
         for name, values, unit in measured:
             within, between = spreads(values.reshape(len(answers), -1), persons)
-            rows.append((name, unit * within, unit * between, within / between))
+            rows.append((name, unit * within, unit * between, within / between if between else float("nan")))
         note = f"{len(answers)} photos of {len(set(persons))} persons."
         return Table(title, ("what", "within a person", "between persons", "ratio"), tuple(rows), note)
 

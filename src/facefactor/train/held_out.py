@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Photos that a run keeps for validation, and what an encoder is measured by on them."""
+"""What a run keeps for validation, and what an encoder is measured by on photos."""
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,16 +16,12 @@ from facefactor.fit.batch_colours import BatchColours
 from facefactor.losses.landmark import CropLandmarks
 
 
-def split_photos(photos: PhotoCorpus, most_held_out: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Numbers of the photos to learn from, and of those kept for validation: evenly over the corpus, a tenth at most.
-
-    Args:
-        photos: at least two.
-        most_held_out: kept for validation where there are plenty, at least 1.
-    """
-    every = max(10, len(photos) // most_held_out) if len(photos) >= 10 else len(photos)
-    held_out = tuple(range(every - 1, len(photos), every))
-    return tuple(sorted(set(range(len(photos))) - set(held_out))), held_out
+def split_numbers(count: int, num_held_out: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers of the faces to learn from and of those to hold out: evenly spread, at most a quarter of all."""
+    kept = min(num_held_out, max(1, count // 4))
+    held_out = np.unique(np.linspace(0, count - 1, kept).round().astype(int))
+    learnt = np.setdiff1d(np.arange(count), held_out)
+    return tuple(learnt.tolist()), tuple(held_out.tolist())
 
 
 class HeldOutPhotos:

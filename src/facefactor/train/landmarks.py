@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -32,6 +31,7 @@ from facefactor.photo.crop import FOCAL_PER_CROP_SIZE, NOMINAL_DISTANCE_MM
 from facefactor.photo.landmarks import IBUG_51_FROM_478
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.devices import Devices
+from facefactor.train.held_out import split_numbers
 from facefactor.train.loop import LoopSettings, train
 
 REGIME = "landmarks"
@@ -145,22 +145,14 @@ def landmark_batches(
     misses = round(settings.miss_share * settings.batch_size)
     of_photos = round(settings.photo_share * settings.batch_size) if photos is not None else 0
     of_renders = settings.batch_size - misses - of_photos
-    learnt, _ = split(len(renders), settings.num_held_out)
+    learnt, _ = split_numbers(len(renders), settings.num_held_out)
     turned = tuple(sorted(set(renders.turned(TURNED_DEG)) & set(learnt)))
     of_turned = round(settings.turned_share * of_renders) if turned else 0
     sources = [Source(renders, learnt, of_renders - of_turned), Source(renders, turned, of_turned)]
     if photos is not None:
-        sources.append(Source(photos, split(len(photos), settings.num_held_out)[0], of_photos))
+        sources.append(Source(photos, split_numbers(len(photos), settings.num_held_out)[0], of_photos))
     used = tuple(source for source in sources if source.per_step)
     return LandmarkBatches(used, misses, seed, devices.rank, devices.count)
-
-
-def split(count: int, num_held_out: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Numbers of the faces to learn from and of those to hold out: evenly spread, at most a quarter of all."""
-    kept = min(num_held_out, max(1, count // 4))
-    held_out = np.unique(np.linspace(0, count - 1, kept).round().astype(int))
-    learnt = np.setdiff1d(np.arange(count), held_out)
-    return tuple(learnt.tolist()), tuple(held_out.tolist())
 
 
 class HeldOutLandmarks:
@@ -175,7 +167,9 @@ class HeldOutLandmarks:
     def __init__(self, renders: StoredFaces, photos: StoredFaces | None, count: int) -> None:
         sources = {"photo": photos, "render": renders}
         self._batches = {
-            name: faces.read_exact(split(len(faces), count)[1]) for name, faces in sources.items() if faces is not None
+            name: faces.read_exact(split_numbers(len(faces), count)[1])
+            for name, faces in sources.items()
+            if faces is not None
         }
 
     @torch.no_grad()

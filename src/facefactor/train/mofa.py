@@ -35,7 +35,7 @@ from facefactor.photo.colour import srgb_to_linear
 from facefactor.render.face_view import FaceViewer
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.devices import Devices
-from facefactor.train.held_out import HeldOutPhotos, split_photos
+from facefactor.train.held_out import HeldOutPhotos, split_numbers
 from facefactor.train.inverse import InverseObjective
 from facefactor.train.loop import LoopSettings, train
 
@@ -52,7 +52,7 @@ class MofaSettings:
     """Photos per optimiser step and process."""
     faces: int = 16
     """Rendered faces beside them, where there is a corpus of such."""
-    landmarks: float = 15.0
+    landmarks: float = 20.0
     """Of the mean landmark distance, in crop sides, against colours in sRGB units; 0 trains without landmarks."""
     openings: float = 15.0
     """Of the distance in how far eyes and mouth are opened, in the same units; not used without landmarks."""
@@ -61,7 +61,7 @@ class MofaSettings:
     weights: ReconstructionWeights = dataclasses.field(default_factory=ReconstructionWeights)
     """Of colours and priors."""
     num_held_out: int = 256
-    """Photos kept for validation, a tenth at most."""
+    """Photos kept for validation, a quarter at most."""
     loader_workers: int = 0
     """Processes that read ahead; 0 reads each batch when it is its turn."""
 
@@ -113,7 +113,7 @@ def train_mofa(
     encoder = Encoder()
     if init is not None:
         load_weights(encoder, init)
-    learnt, held_out = split_photos(photos, settings.num_held_out)
+    learnt, held_out = split_numbers(len(photos), settings.num_held_out)
     batches = MixedBatches(
         PhotoBatches(photos, settings.batch_size, learnt, loop.seed, rank=devices.rank, world_size=devices.count),
         None if faces is None else SyntheticBatches(((faces, settings.faces),), loop.seed, devices.rank, devices.count),
