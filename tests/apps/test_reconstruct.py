@@ -87,7 +87,7 @@ def landmark_detector() -> MediaPipeLandmarks:
 def quick(landmark_detector) -> Iterator[None]:
     """Replace what takes long: the engine, the pictures, the texture and the GLB; and start MediaPipe once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reconstruct, "open_engine", lambda name, model: MeanFaceEngine())
+        patch.setattr(reconstruct, "open_engine", lambda name, model, refine: MeanFaceEngine())
         patch.setattr(reconstruction, "open_landmark_detector", lambda: landmark_detector)
         patch.setattr(reconstruction, "render_views", lambda face, K, crop_srgb: [crop_srgb] * 7)
         patch.setattr(reconstruction.TextureAtlas, "bake", lambda *_: np.zeros((1, 1, 3), np.uint8))
@@ -263,6 +263,18 @@ def test_a_missing_install_is_one_line_with_the_command(photos, tmp_path, monkey
     run = run_command(tmp_path / "out", photos / "whole.jpg", "--engine", "fit")
     assert (run.exit_code, len(run.err.splitlines()), run.files) == (2, 1, [])
     assert "pip install 'facefactor[train]'" in run.err
+
+
+def test_refining_goes_on_from_the_engines_answer(photos, tmp_path, monkeypatch):
+    opened = []
+
+    def open_engine(name, model, refine):
+        opened.append((name, refine))
+        return MeanFaceEngine()
+
+    monkeypatch.setattr(reconstruct, "open_engine", open_engine)
+    run = run_command(tmp_path / "out", photos / "whole.jpg", "--engine", "inverse-round0", "--refine")
+    assert (run.exit_code, opened) == (0, [("inverse-round0", True)])
 
 
 def test_a_photo_of_108_megapixels_is_done(quick, tmp_path):

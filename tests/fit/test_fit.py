@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,10 +11,15 @@ from facefactor.camera.projection import project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
+from facefactor.fit.engine import RefiningEngine
 from facefactor.fit.fit import FaceFitter
 from facefactor.fit.objective import FitSettings
 from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS, dominant_direction
-from facefactor.photo.landmarks import IBUG_51_FROM_478
+from facefactor.photo.cropped_face import CroppedFace
+from facefactor.photo.detect import FaceBox
+from facefactor.photo.find import FoundFace
+from facefactor.photo.landmarks import IBUG_51_FROM_478, Landmarks
+from facefactor.photo.read import photo_from_array
 
 SHORT = FitSettings(colour_steps=3, joint_steps=4)
 
@@ -91,3 +97,62 @@ def test_a_photo_that_covers_half_the_crop_is_fitted_by_that_half(model: FaceMod
     skin, albedo = skin_of(scene, code, coverage.numpy())
     mean_albedo = face.albedo(torch.zeros(1, 80))[0].numpy()
     assert skin.error(albedo, code.illumination.numpy()) < skin.baseline_error(mean_albedo)
+
+
+@pytest.fixture(scope="module")
+def about_right(scene) -> "FaceCode[Tensor]":
+    """What an encoder might answer: a little off in everything."""
+    generator = torch.Generator().manual_seed(1)
+
+    def off(part: Tensor, spread: float) -> Tensor:
+        return part + spread * torch.randn(part.shape, generator=generator)
+
+    code = scene.code
+    return FaceCode(
+        shape=off(0.5 * code.shape, 0.1),
+        expression=off(0.5 * code.expression, 0.05).clamp(0, 1),
+        reflectance=off(0.5 * code.reflectance, 0.1),
+        rotation=off(code.rotation, 0.05),
+        translation=off(code.translation, 3.0),
+        illumination=1.2 * code.illumination,
+    )
+
+
+def test_refining_brings_an_answer_nearer_to_its_photo(fitter: FaceFitter, about_right, landmark_model, scene, skin_of):
+    code = fitter.refine(about_right, scene.crop_srgb, scene.landmarks_px, torch.ones(478))
+    errors_px, errors = [], []
+    for each in (about_right, code):
+        points = landmark_model.place(each.shape[None], each.expression[None])[0]
+        placed = move_to_camera(points, matrix_from_axis_angle(each.rotation), each.translation)
+        offsets_px = project_points(placed, scene.K) - scene.landmarks_px
+        errors_px.append(float(offsets_px[list(IBUG_51_FROM_478)].norm(dim=1).mean()))
+        skin, albedo = skin_of(scene, each)
+        errors.append(skin.error(albedo, each.illumination.numpy()))
+    assert errors_px[0] > 2.0
+    assert errors_px[1] < 0.5
+    assert errors[1] < 0.5 * errors[0]
+    assert code.batch_shape == ()
+
+
+def test_the_refining_engine_starts_from_the_others_answer(model: FaceModel, about_right, scene, monkeypatch):
+    seen = []
+
+    class Other:
+        name, weights_hash = "other", "abc"
+
+        def describe(self, face):
+            return about_right.to_numpy()
+
+    def refine(self, start, *rest):
+        seen.append(start)
+        return start
+
+    monkeypatch.setattr(FaceFitter, "refine", refine)
+    engine = RefiningEngine(Other(), model)
+    assert (engine.name, engine.weights_hash) == ("other, refined", "abc")
+    size = len(scene.crop_srgb)
+    photo = photo_from_array((255 * scene.crop_srgb.numpy()).astype(np.uint8), "face.png")
+    found = FoundFace(FaceBox(0, 0, size, size, 1.0), Landmarks(scene.landmarks_px.double().numpy(), np.ones(478)))
+    answer = engine.describe(CroppedFace.of(photo, found, size))
+    assert torch.equal(seen[0].pack(), about_right.pack())
+    np.testing.assert_array_equal(answer.pack(), about_right.to_numpy().pack())

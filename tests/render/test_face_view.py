@@ -74,10 +74,8 @@ def test_white_light_of_strength_one_shows_the_albedo(viewer, code):
 
 
 def test_an_earlier_depth_test_is_believed(viewer, code):
-    nothing = torch.zeros(2, len(viewer.masks.compared), dtype=torch.bool)
-    assert viewer.look(code, nothing).weights.sum() == 0
-    view = viewer.look(code, viewer.find_visible(code))
-    torch.testing.assert_close(view.weights, viewer.look(code).weights)
+    weights = torch.rand(2, len(viewer.masks.compared))
+    assert viewer.look(code, weights).weights is weights
 
 
 def test_visibility_carries_no_gradient(viewer, code):

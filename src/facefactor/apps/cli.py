@@ -121,7 +121,9 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
     parser.add_argument(
         "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
     )
-    parser.add_argument("--refine", action="store_true", help="search on by a fit; today the same as --engine fit")
+    parser.add_argument(
+        "--refine", action="store_true", help="search on from the engine's answer by a short fit; needs torch"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON per face on stdout")
     parser.set_defaults(handler="facefactor.apps.reconstruct:run")
 
@@ -368,6 +370,9 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT", help="folder for the report")
     parser.add_argument(
         "--engine", choices=ENGINES, default=DEFAULT_ENGINE, help=f"that is measured (default: {DEFAULT_ENGINE})"
+    )
+    parser.add_argument(
+        "--refine", action="store_true", help="of all but landmarks and encoders: measure with --refine"
     )
     parser.add_argument(
         "--labels",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facefactor.apps.cli import DEFAULT_ENGINE
 from facefactor.apps.engines import open_engine
 from facefactor.apps.evaluate_answers import (
+    OpenEngine,
     evaluate_closures,
     evaluate_identities,
     evaluate_known_light,
@@ -44,22 +44,23 @@ def run(options: argparse.Namespace) -> int:
     return SUITES[options.suite](options)
 
 
-def evaluate_portraits(data: Path, out: Path, engine: str = DEFAULT_ENGINE) -> int:
+def evaluate_portraits(data: Path, out: Path, open_it: OpenEngine) -> int:
     """Reconstruct every photo of a folder and report its errors beside the baseline.
 
     Args:
         data: folder of photos.
         out: folder of the report.
-        engine: that is measured.
+        open_it: makes the engine that is measured ready.
 
     Raises:
-        AssetMissing: the folder holds no photos, or none shows a face.
+        AssetMissing: the folder holds no photos, or none shows a face; or the engine's weights are not there.
+        MissingExtra, IncompatibleCode: see `engines.open_engine`.
     """
     paths = portrait_paths(data) if data.is_dir() else []
     if not paths:
         raise AssetMissing(f"{data}: no folder of photos")
     model = load_face_model()
-    reconstructor = Reconstructor(model, open_engine(engine, model))
+    reconstructor = Reconstructor(model, open_it(model))
     mean_albedo = albedo_from_log(model.log_albedo_mean)
     measures, failed, rows = [], [], []
     for path in paths:
@@ -74,7 +75,7 @@ def evaluate_portraits(data: Path, out: Path, engine: str = DEFAULT_ENGINE) -> i
         rows.append(face.row_srgb)
     if not measures:
         raise AssetMissing(f"{data}: none of its {len(paths)} photos shows a face")
-    summary = write_portrait_report(out, engine, model.model_hash, measures, failed, rows)
+    summary = write_portrait_report(out, reconstructor.engine.name, model.model_hash, measures, failed, rows)
     _print_summary(summary, out)
     return 0
 
@@ -125,16 +126,19 @@ def evaluate_landmarks(data: Path, out: Path, graphs: Path | None = None) -> int
 
 
 SUITES: dict[str, Callable[[argparse.Namespace], int]] = {
-    "portraits": lambda options: evaluate_portraits(options.data, options.out, options.engine),
+    "portraits": lambda options: evaluate_portraits(options.data, options.out, _opener(options)),
     "landmarks": lambda options: evaluate_landmarks(options.data, options.out, options.graphs),
     "encoders": lambda options: evaluate_encoders(options.data, options.run, options.out),
-    "known-light": lambda options: evaluate_known_light(options.data, options.out, options.engine, options.graphs),
-    "skin-tones": lambda options: evaluate_skin_tones(options.data, options.out, options.engine, options.graphs),
-    "identities": lambda options: evaluate_identities(options.data, options.out, options.engine, options.graphs),
-    "closures": lambda options: evaluate_closures(
-        options.data, options.out, options.engine, options.labels, options.graphs
-    ),
+    "known-light": lambda options: evaluate_known_light(options.data, options.out, _opener(options)),
+    "skin-tones": lambda options: evaluate_skin_tones(options.data, options.out, _opener(options)),
+    "identities": lambda options: evaluate_identities(options.data, options.out, _opener(options)),
+    "closures": lambda options: evaluate_closures(options.data, options.out, _opener(options), options.labels),
 }
+
+
+def _opener(options: argparse.Namespace) -> OpenEngine:
+    """What makes the engine of the command line ready."""
+    return lambda model: open_engine(options.engine, model, options.refine, options.graphs)
 
 
 def _timed(detector: LandmarkDetector, photo: Photo, box: FaceBox) -> tuple[Landmarks | None, float]:

@@ -7,23 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from facefactor import evaluate
-from facefactor.apps.engines import open_engine
 from facefactor.apps.progress import Progress
 from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
 from facefactor.errors import AssetMissing, IncompatibleCode, PhotoError
 from facefactor.evaluate.answers import GROUP_NAME, KNOWN_LIGHT, PERSON_NAME, AnswerMeter, FaceAnswer
 from facefactor.evaluate.tables import Table, write_tables
 from facefactor.face.model import FaceModel, load_face_model
-from facefactor.infer.engine import EncoderEngine, Engine
+from facefactor.infer.engine import Engine
 from facefactor.photo.cropped_face import CroppedFace
 from facefactor.photo.find import FoundFace
 from facefactor.photo.read import PHOTO_SUFFIXES, Photo, read_photo
 
+OpenEngine = Callable[[FaceModel], Engine]
+"""Makes an engine ready for a face model."""
 LABELS = ("open", "closed")
 OUR_LABELS = Path(evaluate.__file__).with_name("closure_labels.json")
 
 
-def evaluate_known_light(data: Path, out: Path, engine: str, graphs: Path | None = None) -> int:
+def evaluate_known_light(data: Path, out: Path, open_it: OpenEngine) -> int:
     """Measure how well an engine tells light from skin and shape, on photos of people under known lights.
 
     Neither the person nor the camera moves between the lights, so a face is looked for in a person's photo whose light
@@ -32,73 +33,65 @@ def evaluate_known_light(data: Path, out: Path, engine: str, graphs: Path | None
     Args:
         data: folder of photos, or of folders, named as Extended Yale B names them.
         out: folder of the report.
-        engine: that is measured.
-        graphs: folder that holds another encoder to measure under that name; None for the engine itself.
+        open_it: makes the engine that is measured ready.
 
     Raises:
-        AssetMissing: the folder holds no such photos, or none shows a face; or there is no encoder.
+        AssetMissing: the folder holds no such photos, or none shows a face; or the engine's weights are not there.
         MissingExtra, IncompatibleCode: see `engines.open_engine`.
         OutputUnwritable: the report cannot be written.
     """
-    return _evaluate(data, out, engine, graphs, KNOWN_LIGHT, "Known light", AnswerMeter.known_light, _FoundOnce)
+    return _evaluate(data, out, open_it, KNOWN_LIGHT, "Known light", AnswerMeter.known_light, _FoundOnce)
 
 
-def evaluate_skin_tones(data: Path, out: Path, engine: str, graphs: Path | None = None) -> int:
+def evaluate_skin_tones(data: Path, out: Path, open_it: OpenEngine) -> int:
     """Measure photometric error and albedo of groups of people; see `evaluate_known_light`."""
-    return _evaluate(data, out, engine, graphs, GROUP_NAME, "Skin tones", AnswerMeter.skin_tones)
+    return _evaluate(data, out, open_it, GROUP_NAME, "Skin tones", AnswerMeter.skin_tones)
 
 
-def evaluate_identities(data: Path, out: Path, engine: str, graphs: Path | None = None) -> int:
+def evaluate_identities(data: Path, out: Path, open_it: OpenEngine) -> int:
     """Measure how much an engine's shapes and albedos tell people apart; see `evaluate_known_light`."""
-    return _evaluate(data, out, engine, graphs, PERSON_NAME, "Identities", AnswerMeter.identities)
+    return _evaluate(data, out, open_it, PERSON_NAME, "Identities", AnswerMeter.identities)
 
 
-def evaluate_closures(
-    data: Path, out: Path, engine: str, labels: Path | None = None, graphs: Path | None = None
-) -> int:
+def evaluate_closures(data: Path, out: Path, open_it: OpenEngine, labels: Path | None = None) -> int:
     """Measure how often eyes and mouths are answered open or closed as they are labelled; see `evaluate_known_light`.
 
     Args:
         data: folder of photos.
         out: folder of the report.
-        engine: that is measured.
+        open_it: see there.
         labels: JSON: photo name without its ending to "open" or "closed" for any of left_eye, right_eye and mouth;
             by default those that we gave to photos of UTKFace and of three scanned people.
-        graphs: see there.
 
     Raises:
         AssetMissing, IncompatibleCode: the labels cannot be read, or are none; and see there.
     """
     known = _read_labels(labels or OUR_LABELS)
     named = re.compile(f"(?:{'|'.join(map(re.escape, known))})$")
-    return _evaluate(
-        data, out, engine, graphs, named, "Closures", lambda meter, answers: meter.closures(answers, known)
-    )
+    return _evaluate(data, out, open_it, named, "Closures", lambda meter, answers: meter.closures(answers, known))
 
 
 def _evaluate(
     data: Path,
     out: Path,
-    engine: str,
-    graphs: Path | None,
+    open_it: OpenEngine,
     named: re.Pattern[str],
     title: str,
     measure: Callable[[AnswerMeter, Sequence[FaceAnswer]], list[Table]],
     finder: Callable[[Reconstructor, Sequence[Path]], "_Finder"] = lambda reconstructor, _: _Finder(reconstructor),
 ) -> int:
-    paths = [
-        path for path in sorted(data.rglob("*")) if path.suffix.lower() in PHOTO_SUFFIXES and named.match(path.stem)
-    ]
+    photos = [path for path in sorted(data.rglob("*")) if path.suffix.lower() in PHOTO_SUFFIXES]
+    paths = [path for path in photos if named.match(path.stem)]
     if not paths:
         raise AssetMissing(f"{data}: holds no photos whose names tell what is known of them")
     model = load_face_model()
-    reconstructor = Reconstructor(model, _open(engine, graphs, model))
+    reconstructor = Reconstructor(model, open_it(model))
     answers, failed = _ask(reconstructor, finder(reconstructor, paths), paths)
     if not answers:
         raise AssetMissing(f"{data}: none of its {len(paths)} photos shows a face")
     facts = {
         "photos": f"{data}, {len(answers)} of {len(paths)} with a face",
-        "engine": engine,
+        "engine": reconstructor.engine.name,
         "weights": reconstructor.engine.weights_hash,
         "face model": model.model_hash,
         "without a face": ", ".join(failed) or "none",
@@ -106,10 +99,6 @@ def _evaluate(
     write_tables(out, title, facts, measure(AnswerMeter(model), answers))
     print((out / "report.md").read_text(encoding="utf-8"), end="")
     return 0
-
-
-def _open(engine: str, graphs: Path | None, model: FaceModel) -> Engine:
-    return open_engine(engine, model) if graphs is None else EncoderEngine(engine, model, graphs / "encoder.onnx")
 
 
 class _Finder:

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     """
     require_writable(options.out)
     model = load_face_model()
-    reconstructor = Reconstructor(model, open_engine("fit" if options.refine else options.engine, model))
+    reconstructor = Reconstructor(model, open_engine(options.engine, model, options.refine))
     failures = 0
     for photo_path, folder in zip(options.photos, name_folders(options.photos), strict=True):
         start = time.perf_counter()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit one face: landmarks first, then the photo's colours from coarse to fine.
+"""Fit one face: landmarks first, then the photo's colours from coarse to fine; or refine what an encoder answered.
 
     landmarks ─Gauss–Newton─► pose, shape, expression ─least squares─► light ─Adam, blurred crop─► + reflectance
               ─Adam, sharp crop─► everything ─► FaceCode in the crop's camera
 
-From a plain start (mean face, no network). All weights are relative to a photometric term in sRGB units, after MoFA
-(arXiv:1703.10580, eq. 6) and re-tuned on portraits.
+From a plain start (mean face, no network), or shorter, from an encoder's answer. All weights are relative to a
+photometric term in sRGB units, after MoFA (arXiv:1703.10580, eq. 6) and re-tuned on portraits.
 """
 
 import torch
@@ -17,6 +17,7 @@ from facefactor.code.face_code import FaceCode
 from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
+from facefactor.fit.batch_geometry import BatchGeometry
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.fit.objective import FitSettings, PhotoObjective
 from facefactor.losses.landmark import landmark_weights
@@ -31,6 +32,8 @@ LEARNING_RATES = {
     "illumination": 0.03,
 }
 """Of Adam, at the start of each stage; they fall to a tenth."""
+REFINING_STEPS = 10
+"""Gauss–Newton steps from an encoder's answer."""
 BLUR_SHARE = 1 / 64
 """Standard deviation of the coarse stage's blur, in crop sides."""
 
@@ -64,17 +67,54 @@ class FaceFitter:
             visibility: how far to trust each, [0, 1].
             coverage: which crop pixels the photo covers; all by default.
         """
-        size = crop_srgb.shape[0]
-        K = torch.from_numpy(crop_intrinsics(size)).float()
-        weights = self._kind_weights * visibility
-        geometry = fit_geometry(self._landmarks, landmarks_px, weights, K, size)
-        viewer = FaceViewer(self.face, self.masks, K, size)
-        objective = PhotoObjective(viewer, self._landmarks, self.settings, crop_srgb, landmarks_px, weights, coverage)
+        objective = self._objective(crop_srgb, landmarks_px, visibility, coverage)
+        viewer = objective.viewer
+        geometry = fit_geometry(
+            self._landmarks, landmarks_px, self._kind_weights * visibility, viewer.K, viewer.size_px
+        )
         parameters = {name: getattr(geometry, name).detach().clone() for name in GEOMETRY_PARTS}
         parameters = objective.best_colours(parameters)
-        _minimise(objective, parameters, COLOUR_PARTS, self.settings.colour_steps, blur_px=BLUR_SHARE * size)
+        _minimise(objective, parameters, COLOUR_PARTS, self.settings.colour_steps, BLUR_SHARE * viewer.size_px)
         _minimise(objective, parameters, GEOMETRY_PARTS + COLOUR_PARTS, self.settings.joint_steps, blur_px=0.0)
         return FaceCode(**parameters)
+
+    def refine(
+        self,
+        start: FaceCode[Tensor],
+        crop_srgb: Float[Tensor, "size size 3"],
+        landmarks_px: Float[Tensor, "478 2"],
+        visibility: Float[Tensor, "478"],
+        coverage: Bool[Tensor, "size size"] | None = None,
+    ) -> FaceCode[Tensor]:
+        """Search on from a code that is about right, such as an encoder's: a fifth of the time of `fit`.
+
+        Args:
+            start: one face in the crop's camera, without batch dimension.
+            crop_srgb: see `fit`, as for the others.
+            landmarks_px: see there.
+            visibility: see there.
+            coverage: see there.
+        """
+        objective = self._objective(crop_srgb, landmarks_px, visibility, coverage)
+        viewer = objective.viewer
+        geometry = BatchGeometry(self._landmarks, viewer.K, viewer.size_px, REFINING_STEPS)
+        weights = self._kind_weights * visibility
+        posed = geometry.fit(start.map(lambda part: part[None]), landmarks_px[None], weights[None])[0]
+        parameters = {name: getattr(posed, name) for name in GEOMETRY_PARTS + COLOUR_PARTS}
+        _minimise(objective, parameters, GEOMETRY_PARTS + COLOUR_PARTS, self.settings.refine_steps, blur_px=0.0)
+        return FaceCode(**parameters)
+
+    def _objective(
+        self,
+        crop_srgb: Float[Tensor, "size size 3"],
+        landmarks_px: Float[Tensor, "478 2"],
+        visibility: Float[Tensor, "478"],
+        coverage: Bool[Tensor, "size size"] | None,
+    ) -> PhotoObjective:
+        size = crop_srgb.shape[0]
+        viewer = FaceViewer(self.face, self.masks, torch.from_numpy(crop_intrinsics(size)).float(), size)
+        weights = self._kind_weights * visibility
+        return PhotoObjective(viewer, self._landmarks, self.settings, crop_srgb, landmarks_px, weights, coverage)
 
 
 GEOMETRY_PARTS = ("rotation", "translation", "shape", "expression")

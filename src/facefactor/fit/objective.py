@@ -42,6 +42,8 @@ class FitSettings:
     """Adam steps on light and reflectance over the blurred crop."""
     joint_steps: int = 140
     """Adam steps on everything over the sharp crop."""
+    refine_steps: int = 60
+    """Adam steps on everything from an encoder's answer."""
     visibility_interval: int = 10
     """Steps between depth tests."""
 
@@ -66,7 +68,7 @@ class PhotoObjective:
         self._covered = covered[None, :, :, None]
         self._scene_white = scene_white(srgb_to_linear(self.crop_srgb))
         self._picture = self.crop_srgb
-        self._is_visible: Tensor | None = None
+        self._weights: Tensor | None = None
 
     def look_at(self, blur_px: float) -> None:
         """Compare with the crop blurred by a Gaussian of this standard deviation; 0 for the crop itself."""
@@ -91,7 +93,7 @@ class PhotoObjective:
         Tone and the strength of light explain each other; what decides is their priors and the sclera. Gradient steps
         would stay near the tone they start from.
         """
-        self._is_visible = None  # one depth test serves all tones
+        self._weights = None  # one depth test serves all tones
         candidates = []
         for tone in TONES_TRIED:
             trial = parameters | {"reflectance": self._no_reflectance()}
@@ -125,9 +127,9 @@ class PhotoObjective:
         return project_points(placed, self.viewer.K)
 
     def _look(self, code: FaceCode[Tensor], renew_visibility: bool) -> FaceView:
-        if renew_visibility or self._is_visible is None:
-            self._is_visible = self.viewer.find_visible(code)
-        return self.viewer.look(code, self._is_visible)
+        view = self.viewer.look(code, None if renew_visibility else self._weights)
+        self._weights = view.weights
+        return view
 
     def _no_reflectance(self) -> Tensor:
         return torch.zeros(self.viewer.face.reflectance_basis.shape[0])

@@ -98,37 +98,31 @@ class FaceViewer:
         """The same on a device; where all is there already, nothing is copied."""
         return FaceViewer(self.face.to(device), self.masks.to(device), self.K.to(device), self.size_px)
 
-    def look(self, code: FaceCode[Tensor], is_visible: Bool[Tensor, "batch vertices"] | None = None) -> FaceView:
+    def look(self, code: FaceCode[Tensor], weights: Float[Tensor, "batch vertices"] | None = None) -> FaceView:
         """Project and light faces, and see which of their compared vertices show.
 
         Args:
             code: a batch, in the crop's camera.
-            is_visible: an earlier answer of `find_visible`, to save the depth test.
+            weights: of an earlier look at about the same faces, to save the depth test.
         """
         vertices = self._vertices_camera(code)
         normals = vertex_normals(vertices, self.masks.triangles)
         positions = project_points(vertices, self.K)
-        if is_visible is None:
-            is_visible = self._test_depth(vertices, normals)
         return FaceView(
             positions_px=positions,
             normals=normals,
             albedo=self.face.albedo(code.reflectance),
             irradiance=irradiance_over_pi(normals, code.illumination),
-            weights=is_visible * projected_areas(positions, self.masks.triangles),
+            weights=self._weigh(vertices, normals, positions) if weights is None else weights,
         )
-
-    @torch.no_grad()
-    def find_visible(self, code: FaceCode[Tensor]) -> Bool[Tensor, "batch vertices"]:
-        """Which compared vertices show: in the crop, before all else, and not seen too flat."""
-        vertices = self._vertices_camera(code)
-        return self._test_depth(vertices, vertex_normals(vertices, self.masks.triangles))
 
     def _vertices_camera(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch vertices 3"]:
         vertices = self.face.vertices(code.shape, code.expression)
         return move_to_camera(vertices, matrix_from_axis_angle(code.rotation), code.translation)
 
-    def _test_depth(self, vertices: Tensor, normals: Tensor) -> Tensor:
-        vertices, normals = vertices.detach(), normals.detach()
+    @torch.no_grad()
+    def _weigh(self, vertices: Tensor, normals: Tensor, positions: Tensor) -> Tensor:
+        """Pixels of each compared vertex that shows: in the crop, before all else, and not seen too flat."""
         seen = find_visible(vertices, normals, self.K, self.masks.triangles, self.size_px, self.size_px)
-        return seen & (facing_cosines(vertices, normals) > LEAST_FACING) & self.masks.compared
+        seen &= (facing_cosines(vertices, normals) > LEAST_FACING) & self.masks.compared
+        return seen * projected_areas(positions, self.masks.triangles)
