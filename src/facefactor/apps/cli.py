@@ -372,8 +372,6 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
         "--engine", choices=ENGINES, default=DEFAULT_ENGINE, help=f"that is measured (default: {DEFAULT_ENGINE})"
     )
     parser.add_argument("--refine", action="store_true", help="search on from the engine's answers")
-        "--refine", action="store_true", help="of all but landmarks and encoders: measure with --refine"
-    )
     parser.add_argument(
         "--labels",
         type=Path,

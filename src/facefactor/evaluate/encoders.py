@@ -52,7 +52,7 @@ FIT_STEPS = 12
 """Gauss–Newton steps from the mean face at the estimated yaw."""
 FIRST_FACE = 2_000_000_000
 """Number of the first rendered face: behind those that training learns from or validates on."""
-SHEET_PHOTOS, SHEET_COLUMNS, VIEWS = 24, 2, 4
+SHEET_PHOTOS, SHEET_COLUMNS, VIEWS = 48, 3, 4
 """Photos on a sheet, rows of pictures side by side, and how many views follow each photo."""
 
 
