@@ -12,6 +12,7 @@ from facefactor.apps.cli import main
 from facefactor.code.face_code import FaceCode
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus, exact_batch
+from facefactor.data.rare_photos import rare_expressions
 from facefactor.data.shards import SYNTHETIC, CorpusRecord, write_corpus_record, write_shard
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.data.synthetic_sample import encode_synthetic_sample
@@ -190,8 +191,11 @@ def test_held_out_photos_are_never_learnt_from(model, photos, tmp_path, monkeypa
     )
     train_mofa(photos, None, model, tmp_path, SETTINGS, short_loop(2))
     assert len(measured[0]) == 4
-    assert not set(measured[0]) & set(made[0][0].numbers)
-    assert len(made[0][0].numbers) == len(photos) - 4
+    drawn = made[0][0].numbers
+    assert not set(measured[0]) & set(drawn)
+    assert len(set(drawn)) == len(photos) - 4
+    rare = rare_expressions(photos, sorted(set(drawn)))
+    assert len(drawn) == len(photos) - 4 + SETTINGS.rare_repeats * len(rare)
 
 
 def test_batches_hold_as_many_photos_and_faces_as_asked_for(photos, faces):
@@ -207,10 +211,12 @@ def test_one_photo_is_too_few(model, photos, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch_size": 0}, {"faces": 0}, {"landmarks": -1.0}, {"faces_weight": -0.1}, {"loader_workers": -1}]
-)
+    "wrong",
+    [{"batch_size": 0}, {"faces": 0}, {"landmarks": -1.0}, {"faces_weight": -0.1}, {"loader_workers": -1},
+     {"rare_repeats": -1}],
+)  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong: dict):
-    with pytest.raises(ValueError, match="at least 0"):
+    with pytest.raises(ValueError, match="must be at least"):
         MofaSettings(**wrong)
 
 

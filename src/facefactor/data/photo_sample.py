@@ -99,6 +99,18 @@ def decode_photo_sample(sample: Sample) -> PhotoSample:
     return decoded
 
 
+def landmarks_of(sample: Sample) -> NDArray[np.float32]:
+    """Read the landmarks of a sample and nothing else: (478, 2) pixels of the stored crop.
+
+    Raises:
+        IncompatibleCode: it is no photo sample of this version.
+    """
+    try:
+        return np.asarray(sample.json()["landmarks_px"], dtype=np.float32).reshape(NUM_LANDMARKS, 2)
+    except (KeyError, TypeError, ValueError) as error:
+        raise IncompatibleCode(f"sample {sample.key} is no photo sample of this version: {error!r}") from None
+
+
 def estimate_yaw_deg(landmarks_px: NDArray[np.floating]) -> float:
     """Estimate how far a face is turned left or right, from the mean head that fits its landmarks best.
 

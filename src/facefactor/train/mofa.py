@@ -23,6 +23,7 @@ from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus
+from facefactor.data.rare_photos import rare_expressions
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
@@ -52,6 +53,8 @@ class MofaSettings:
     """Photos per optimiser step and process."""
     faces: int = 16
     """Rendered faces beside them, where there is a corpus of such."""
+    rare_repeats: int = 3
+    """How often more than others a photo is drawn that shows a closed eye or a wide open mouth."""
     landmarks: float = 20.0
     """Of the mean landmark distance, in crop sides, against colours in sRGB units; 0 trains without landmarks."""
     openings: float = 15.0
@@ -66,11 +69,12 @@ class MofaSettings:
     """Processes that read ahead; 0 reads each batch when it is its turn."""
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.faces, self.num_held_out) < 1 or self.loader_workers < 0:
-            sizes = f"{self.batch_size}, {self.faces}, {self.num_held_out} and {self.loader_workers}"
-            raise ValueError(
-                f"batch_size, faces and num_held_out must be at least 1, loader_workers at least 0, got {sizes}"
-            )
+        if min(self.batch_size, self.faces, self.num_held_out) < 1:
+            sizes = f"{self.batch_size}, {self.faces} and {self.num_held_out}"
+            raise ValueError(f"batch_size, faces and num_held_out must be at least 1, got {sizes}")
+        if min(self.rare_repeats, self.loader_workers) < 0:
+            counts = f"{self.rare_repeats} and {self.loader_workers}"
+            raise ValueError(f"rare_repeats and loader_workers must be at least 0, got {counts}")
         if min(self.landmarks, self.openings, self.faces_weight) < 0:
             weights = f"{self.landmarks}, {self.openings} and {self.faces_weight}"
             raise ValueError(f"landmarks, openings and faces_weight must be at least 0, got {weights}")
@@ -114,8 +118,10 @@ def train_mofa(
     if init is not None:
         load_weights(encoder, init)
     learnt, held_out = split_numbers(len(photos), settings.num_held_out)
+    rare = rare_expressions(photos, learnt) if settings.rare_repeats else ()
+    drawn = learnt + settings.rare_repeats * rare
     batches = MixedBatches(
-        PhotoBatches(photos, settings.batch_size, learnt, loop.seed, rank=devices.rank, world_size=devices.count),
+        PhotoBatches(photos, settings.batch_size, drawn, loop.seed, rank=devices.rank, world_size=devices.count),
         None if faces is None else SyntheticBatches(((faces, settings.faces),), loop.seed, devices.rank, devices.count),
     )
     return train(

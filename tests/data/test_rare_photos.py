@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from facefactor.camera.pose import matrix_from_euler_deg
+from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.data.photographs import PhotoCorpus
+from facefactor.data.rare_photos import is_rare, rare_expressions
+from facefactor.face.linear_bases import LinearBases, in_triangles, linear_weights
+from facefactor.face.model import load_face_model
+
+
+def landmarks_px(yaw_deg: float = 0.0, **expression: float) -> np.ndarray:
+    """Of the mean face with an expression, seen from afar."""
+    model = load_face_model()
+    bases = LinearBases.of(model, in_triangles(model.landmarks478_vertices, model.landmarks478_weights))
+    weights = np.zeros((1, 52), dtype=np.float32)
+    for name, weight in expression.items():
+        weights[0, EXPRESSION_NAMES.index(name)] = weight
+    points = bases.points(*linear_weights(np.zeros((1, 80), dtype=np.float32), weights))[0]
+    turned = points @ matrix_from_euler_deg(np.array([yaw_deg, 0.0, 0.0])).T
+    return turned[:, :2] * (1.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("expected", "expression"),
+    [
+        (False, {}),
+        (False, {"eyeBlinkLeft": 0.4, "eyeBlinkRight": 0.4}),
+        (False, {"jawOpen": 0.15}),
+        (True, {"eyeBlinkLeft": 0.8, "eyeBlinkRight": 0.8}),
+        (True, {"eyeBlinkLeft": 0.8}),
+        (True, {"jawOpen": 0.6}),
+    ],
+)
+def test_closed_eyes_and_wide_mouths_are_rare(expected: bool, expression: dict) -> None:
+    assert is_rare(landmarks_px(**expression)) is expected
+
+
+def test_a_head_that_is_turned_far_is_not_judged() -> None:
+    assert not is_rare(landmarks_px(50.0, eyeBlinkLeft=0.8, eyeBlinkRight=0.8))
+
+
+def test_the_rare_ones_of_a_corpus_are_named(photo_corpus_folder, monkeypatch) -> None:
+    photos = PhotoCorpus(photo_corpus_folder)
+    assert rare_expressions(photos, range(10)) == ()
+    asleep = landmarks_px(eyeBlinkLeft=0.8, eyeBlinkRight=0.8)
+    monkeypatch.setattr(PhotoCorpus, "landmarks_px", lambda self, number: asleep if number == 7 else landmarks_px())
+    assert rare_expressions(photos, (1, 7, 9)) == (7,)
+    assert rare_expressions(photos, (1, 9)) == ()
+
+
+def test_landmarks_are_read_without_their_picture(photo_corpus_folder) -> None:
+    photos = PhotoCorpus(photo_corpus_folder)
+    np.testing.assert_array_equal(photos.landmarks_px(3), photos[3].landmarks_px)
