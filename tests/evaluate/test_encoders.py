@@ -92,6 +92,7 @@ def test_photos_are_posed_by_their_landmarks(rendered_photos: tuple[Path, list],
 
 def test_a_sheet_shows_every_view(rendered_photos: tuple[Path, list], faces: SyntheticFaces, monkeypatch) -> None:
     monkeypatch.setattr(encoders, "SHEET_PHOTOS", 3)
+    monkeypatch.setattr(encoders, "SHEET_COLUMNS", 2)
     suite = photo_suite(PhotoCorpus(rendered_photos[0]), faces.model)
     sheet = draw_encoder_sheet(Encoder().eval(), suite, faces.model, np.ones(faces.model.num_vertices, np.float32))
     assert sheet.shape == (2 * 128, 2 * 5 * 128, 3)

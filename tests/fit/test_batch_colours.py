@@ -45,6 +45,22 @@ def test_the_true_colours_have_nearly_no_error(
     assert errors.max() < 0.03
 
 
+def test_pixels_outside_the_photo_are_not_looked_at(
+    colours: BatchColours, truth: FaceCode[Tensor], crops_srgb: Tensor
+) -> None:
+    coverage = torch.ones(COUNT, 128, 128, dtype=torch.bool)
+    coverage[:, :, 64:] = False
+    spoiled = crops_srgb.clone()
+    spoiled[:, :, :, 66:] = 0.0  # two pixels in, as colours are read between pixels
+
+    def errors(crops: Tensor, covered: Tensor | None) -> Tensor:
+        views = colours.look(truth, crops, covered)
+        return colours.photometric_error(views, colours.albedo(truth.reflectance), truth.illumination)
+
+    torch.testing.assert_close(errors(spoiled, coverage), errors(crops_srgb, coverage), atol=5e-3, rtol=0)
+    assert (errors(spoiled, None) > 2 * errors(crops_srgb, None)).all()
+
+
 def test_drawn_faces_are_explained_far_better_than_by_the_mean_in_white_light(
     colours: BatchColours, truth: FaceCode[Tensor], crops_srgb: Tensor
 ) -> None:

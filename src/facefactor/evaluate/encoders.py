@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from facefactor.camera.pose import (
@@ -66,6 +66,8 @@ class Suite:
     side_px: Float[Tensor, " faces"]
     """Of the faces, see `landmark_error.py`."""
     rotation: Float[Tensor, "faces 3"]
+    coverage: Bool[Tensor, "faces size size"] | None = None
+    """Which pixels of the crops show the photo; None for all."""
 
     @property
     def yaw_deg(self) -> np.ndarray:
@@ -102,7 +104,7 @@ def photo_suite(photos: PhotoCorpus, model: FaceModel) -> Suite:
     batch = exact_batch(samples)
     yaws_deg = torch.tensor([sample.yaw_deg for sample in samples])
     rotation = fit_rotations(batch, yaws_deg, model)
-    return Suite("photos", batch.crops_srgb, batch.landmarks_px, face_box_side_px(samples), rotation)
+    return Suite("photos", batch.crops_srgb, batch.landmarks_px, face_box_side_px(samples), rotation, batch.coverage)
 
 
 @torch.no_grad()
@@ -141,7 +143,7 @@ class EncoderMeter:
         """Measure one encoder, in evaluation mode, on one suite."""
         answer = answer_in_batches(encoder, suite.crops_srgb)
         percent = landmark_percent(self._landmarks.project(answer), suite.landmarks_px, suite.side_px).numpy()
-        photometric, baseline = self._photometric(answer, suite.crops_srgb)
+        photometric, baseline = self._photometric(answer, suite)
         yaw_deg = np.abs(suite.yaw_deg)
         by_yaw = {f"{low}-{high}": _median(percent[(yaw_deg >= low) & (yaw_deg < high)]) for low, high in YAW_BINS_DEG}
         return EncoderMeasure(
@@ -155,12 +157,13 @@ class EncoderMeter:
             baseline=_median(baseline),
         )
 
-    def _photometric(self, code: FaceCode[Tensor], crops_srgb: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def _photometric(self, code: FaceCode[Tensor], suite: Suite) -> tuple[np.ndarray, np.ndarray]:
         """Errors of codes and of their baselines, (N,) each."""
         errors, baselines = [], []
-        for first in range(0, len(crops_srgb), BATCH_SIZE):
+        for first in range(0, len(suite.crops_srgb), BATCH_SIZE):
             chosen = slice(first, first + BATCH_SIZE)
-            part, views = code[chosen], self._colours.look(code[chosen], crops_srgb[chosen])
+            coverage = None if suite.coverage is None else suite.coverage[chosen]
+            part, views = code[chosen], self._colours.look(code[chosen], suite.crops_srgb[chosen], coverage)
             albedo = self._colours.albedo(part.reflectance)
             errors.append(self._colours.photometric_error(views, albedo, part.illumination))
             baselines.append(self._colours.baseline_error(views))

@@ -98,14 +98,27 @@ class BatchColours:
         return reflectance, light
 
     @torch.no_grad()
-    def look(self, code: FaceCode[Tensor], crops_srgb: Float[Tensor, "batch 3 size size"]) -> FaceViews:
-        """Project the faces' skin into their crops and see which of it shows."""
+    def look(
+        self,
+        code: FaceCode[Tensor],
+        crops_srgb: Float[Tensor, "batch 3 size size"],
+        coverage: Bool[Tensor, "batch size size"] | None = None,
+    ) -> FaceViews:
+        """Project the faces' skin into their crops and see which of it shows.
+
+        Args:
+            code: in the crops' camera.
+            crops_srgb: [0, 1].
+            coverage: which pixels of the crops show the photo; all by default.
+        """
         view = FaceViewer(self._face, self._masks, self._K, crops_srgb.shape[-1]).look(code)
-        pictures = crops_srgb.movedim(1, -1)
+        pictures, weights = crops_srgb.movedim(1, -1), view.weights
+        if coverage is not None:
+            weights = weights * sample_picture(coverage[..., None].to(weights), view.positions_px)[..., 0]
         return FaceViews(
             observed_srgb=sample_picture(pictures, view.positions_px[:, self._skin]),
             basis=evaluate_basis(view.normals[:, self._skin]) * torch.tensor(LAMBERT_FACTORS),
-            weights=view.weights[:, self._skin],
+            weights=weights[:, self._skin],
             scene_white=scene_white(srgb_to_linear(pictures)),
         )
 

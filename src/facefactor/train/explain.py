@@ -160,9 +160,9 @@ class PhotoExplainer:
     def _explain(self, code: FaceCode[Tensor], batch: CropBatch) -> tuple[FaceCode[Tensor], FaceViews]:
         """Bring codes nearer to the landmarks and colours of their photos, and see the photos' skin through them."""
         if not self._polish:
-            return code, self._colours.look(code, batch.crops_srgb)
+            return code, self._colours.look(code, batch.crops_srgb, batch.coverage)
         posed = self._geometry.fit(code, batch.landmarks_px, self._weights * batch.visibility)
-        views = self._colours.look(posed, batch.crops_srgb)
+        views = self._colours.look(posed, batch.crops_srgb, batch.coverage)
         reflectance, light = self._colours.explain(views)
         return posed.with_reflectance(reflectance).with_light(light), views
 

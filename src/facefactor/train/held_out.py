@@ -62,7 +62,8 @@ class HeldOutPhotos:
         errors = []
         for start in range(0, len(self._side_px), BATCH_SIZE):
             some = slice(start, start + BATCH_SIZE)
-            views = self._colours.look(answer[some], self._batch.crops_srgb[some])
+            coverage = None if self._batch.coverage is None else self._batch.coverage[some]
+            views = self._colours.look(answer[some], self._batch.crops_srgb[some], coverage)
             albedo = self._colours.albedo(answer.reflectance[some])
             errors.append(self._colours.photometric_error(views, albedo, answer.illumination[some]))
         return torch.cat(errors)
