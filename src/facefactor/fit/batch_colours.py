@@ -24,11 +24,8 @@ from torch import Tensor
 from facefactor.code.face_code import FaceCode
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
 from facefactor.face.morph import MorphableFace
-from facefactor.fit.objective import (
-    CONSTANT_RIDGE,
-    DIRECTIONAL_RIDGE,
-    TONES_TRIED,
-)
+from facefactor.fit.best_light import best_light
+from facefactor.fit.objective import TONES_TRIED
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, ambient_light, evaluate_basis
 from facefactor.losses.light import light_prior, negative_light, scene_white
 from facefactor.losses.photometric import colour_distance, explained_share, photometric_loss
@@ -170,18 +167,8 @@ class BatchColours:
         )
 
     def _light(self, views: FaceViews, albedo: Tensor) -> Float[Tensor, "batch 9 3"]:
-        """Least-squares light for an albedo, in linear light, channel by channel."""
-        observed = srgb_to_linear(views.observed_srgb)
-        share = views.weights / views.weights.sum(dim=1, keepdim=True).clamp_min(1e-9)
-        ridge = views.basis.new_tensor([CONSTANT_RIDGE] + [DIRECTIONAL_RIDGE] * 8).diag()
-        channels = []
-        for channel in range(3):
-            design = views.basis * albedo[..., channel, None]
-            weighted = design * share[..., None]
-            brightness = (share * albedo[..., channel].square()).sum(dim=1)
-            system = weighted.mT @ design + (brightness[:, None, None] + 1e-9) * ridge
-            channels.append(torch.linalg.solve(system, weighted.mT @ observed[..., channel, None]))
-        return torch.cat(channels, dim=-1)
+        """Least-squares light for an albedo."""
+        return best_light(srgb_to_linear(views.observed_srgb), albedo, views.basis, views.weights)
 
     def _reflectance(self, views: FaceViews, light: Tensor) -> Float[Tensor, "batch coeffs"]:
         """The most probable reflectance under a light, by the logarithms of colours."""

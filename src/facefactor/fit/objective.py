@@ -16,6 +16,7 @@ from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.face.linear_points import LinearPoints
+from facefactor.fit.best_light import best_light
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, evaluate_basis
 from facefactor.losses.landmark import landmark_loss
 from facefactor.losses.light import scene_white
@@ -26,8 +27,6 @@ from facefactor.render.vertex import sample_picture
 
 TONES_TRIED = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 """Standard deviations of the first reflectance component, from the darkest skin to the lightest."""
-CONSTANT_RIDGE, DIRECTIONAL_RIDGE = 2.5e-3, 1.25e-2
-"""Of the least-squares light, against the skin's mean squared albedo: what faces away from the camera says nothing."""
 
 
 @dataclass(frozen=True)
@@ -107,19 +106,10 @@ class PhotoObjective:
         """Least-squares light for the given albedo, in linear light."""
         view = self._look(_code_of(parameters | {"illumination": torch.zeros(9, 3)}), renew_visibility)
         inside = view.weights * sample_picture(self._covered, view.positions_px)[..., 0]
-        weights = inside[0] * self.viewer.masks.measured  # skin alone: on dark faces the sclera would outshine it
-        weights = weights / weights.sum().clamp_min(1e-9)
-        observed = srgb_to_linear(sample_picture(self.crop_srgb, view.positions_px))[0]
-        basis = evaluate_basis(view.normals[0]) * torch.tensor(LAMBERT_FACTORS)
-        ridge = torch.diag(torch.tensor([CONSTANT_RIDGE] + [DIRECTIONAL_RIDGE] * 8))
-        channels = []
-        for channel in range(3):
-            design = basis * view.albedo[0, :, channel, None]
-            weighted = design * weights[:, None]
-            brightness = (weights * view.albedo[0, :, channel].square()).sum()
-            system = weighted.T @ design + brightness * ridge
-            channels.append(torch.linalg.solve(system, weighted.T @ observed[:, channel]))
-        return torch.stack(channels, dim=-1)
+        weights = inside * self.viewer.masks.measured  # skin alone: on dark faces the sclera would outshine it
+        observed = srgb_to_linear(sample_picture(self.crop_srgb, view.positions_px))
+        basis = evaluate_basis(view.normals) * torch.tensor(LAMBERT_FACTORS)
+        return best_light(observed, view.albedo, basis, weights)[0]
 
     def _project_landmarks(self, code: FaceCode[Tensor]) -> Float[Tensor, "1 478 2"]:
         points = self.landmarks.place(code.shape, code.expression)
