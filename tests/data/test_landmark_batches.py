@@ -12,7 +12,7 @@ import torch
 from facefactor.data import landmark_batches
 from facefactor.data.crops import mean_landmarks_mm
 from facefactor.data.landmark_batches import LandmarkBatch, LandmarkBatches, Source, StoredFaces, draw_crop_of
-from facefactor.data.photo_sample import PhotoSample, encode_photo_sample
+from facefactor.data.photo_sample import PhotoSample, encode_photo_sample, estimate_yaw_deg
 from facefactor.data.shards import PHOTOGRAPHS, CorpusRecord, write_corpus_record, write_shard
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.photo.detect import FaceBox
@@ -129,7 +129,7 @@ def test_numbers_that_make_no_sense_are_refused(renders: StoredFaces) -> None:
 
 
 def test_turned_faces_are_found_by_their_landmarks(renders: StoredFaces, tmp_path: Path) -> None:
-    assert renders.turned(10) == []
+    assert renders.where(lambda points_px: abs(estimate_yaw_deg(points_px)) > 10) == []
     points_mm = mean_landmarks_mm()
     yaw = np.radians(50)
     x = points_mm[:, 0] * np.cos(yaw) + points_mm[:, 2] * np.sin(yaw)
@@ -138,8 +138,9 @@ def test_turned_faces_are_found_by_their_landmarks(renders: StoredFaces, tmp_pat
     samples = [photo_face_sample(), turned]
     shard = write_shard(tmp_path / "a.tar", [encode_photo_sample(s, f"{n}-0") for n, s in enumerate(samples)])
     write_corpus_record(tmp_path, CorpusRecord(PHOTOGRAPHS, (shard,)))
-    assert StoredFaces(tmp_path).turned(40) == [1]
-    assert StoredFaces(tmp_path).turned(60) == []
+    yaws_deg = [estimate_yaw_deg(np.asarray(face.points_px)) for face in map(StoredFaces(tmp_path).__getitem__, (0, 1))]
+    assert StoredFaces(tmp_path).where(lambda points_px: abs(estimate_yaw_deg(points_px)) > 40) == [1]
+    assert abs(yaws_deg[0]) < 40 < abs(yaws_deg[1])
 
 
 def photo_face_sample() -> PhotoSample:

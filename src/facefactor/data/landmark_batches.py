@@ -26,7 +26,7 @@ from facefactor.data.crops import cut_landmarks, exact_crop
 from facefactor.data.epochs import EpochOrder, StepBatches
 from facefactor.data.looks import FIRST_LOOK, FURTHER_LOOK, cover, cut_look, cut_off, draw_look, draw_miss, shrink
 from facefactor.data.photo_effects import degrade
-from facefactor.data.photo_sample import decode_photo_sample, estimate_yaw_deg
+from facefactor.data.photo_sample import decode_photo_sample
 from facefactor.data.shards import PHOTOGRAPHS, SYNTHETIC, Corpus, Sample
 from facefactor.data.synthetic_sample import decode_synthetic_sample
 from facefactor.errors import AssetMissing, IncompatibleCode
@@ -118,12 +118,10 @@ class StoredFaces:
         corpus = self._corpora[number]
         return _DECODERS[corpus.record.kind](corpus[index - self._starts[number]])
 
-    def turned(self, least_yaw_deg: float) -> list[int]:
-        """Numbers of the faces that are turned to a side by more than this; reads the landmarks of all of them."""
-        yaws_deg = (
-            estimate_yaw_deg(np.asarray(sample.json()["landmarks_px"])) for corpus in self._corpora for sample in corpus
-        )
-        return [index for index, yaw_deg in enumerate(yaws_deg) if abs(yaw_deg) > least_yaw_deg]
+    def where(self, is_wanted: Callable[[NDArray[np.float64]], bool]) -> list[int]:
+        """Numbers of the faces whose landmarks, (478, 2) stored pixels, pass a test; reads those of all of them."""
+        samples = itertools.chain.from_iterable(self._corpora)
+        return [index for index, sample in enumerate(samples) if is_wanted(np.asarray(sample.json()["landmarks_px"]))]
 
     def read_exact(self, indices: Sequence[int]) -> LandmarkBatch:
         """Read faces as further looks see them when they are right, for validation."""
@@ -180,9 +178,8 @@ class LandmarkBatches(StepBatches[LandmarkBatch]):
         crops = []
         for number, (source, order) in enumerate(zip(self.sources, self._orders, strict=True)):
             for epoch, place in order.draws(step):
-                index = source.indices[place]
-                generator = np.random.default_rng((self.seed, number, epoch, index))
-                crops.append(draw_crop_of(source.faces[index], generator))
+                generator = np.random.default_rng((self.seed, number, epoch, place))
+                crops.append(draw_crop_of(source.faces[source.indices[place]], generator))
         for number in range(self.misses_per_step):
             generator = np.random.default_rng((self.seed, len(self.sources), self.rank, step, number))
             source = self.sources[number % len(self.sources)]

@@ -4,18 +4,20 @@
     corpora of renders and photos ─looks, misses─► crop ─network─► points, visibility, face ─loss─► what is known
 
 The loss of a face is the mean distance of its points in per cent of the crop's side, weighted by what each point marks
-(lids, lips and irises count more, so that closed eyes close) and by the trust in it. Distances are not squared, since
-the teacher errs now and then. Visibility is learnt where it is known, on renders alone; whether there is a face, on all
+and by the trust in it, and that of how far eyes and mouth are opened: closed eyes are a matter of two pixels, which
+nearly vanish among 478 points, and are drawn more often as well. Distances are not squared, since the teacher errs now
+and then. Visibility is learnt where it is known, on renders alone; whether there is a face, on all
 crops.
 """
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,10 +25,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from facefactor.data.crops import mean_landmarks_mm
 from facefactor.data.landmark_batches import LandmarkBatch, LandmarkBatches, Source, StoredFaces
+from facefactor.data.photo_sample import estimate_yaw_deg
+from facefactor.data.rare_photos import is_rare
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.landmark_network import LandmarkAnswer, LandmarkNetwork
 from facefactor.evaluate.landmark_error import landmark_box_side_px
-from facefactor.losses.landmark import landmark_distance, landmark_weights
+from facefactor.losses.landmark import landmark_distance, landmark_weights, opening_distance
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE, NOMINAL_DISTANCE_MM
 from facefactor.photo.landmarks import IBUG_51_FROM_478
 from facefactor.train.checkpoint import load_weights
@@ -35,8 +39,8 @@ from facefactor.train.held_out import split_numbers
 from facefactor.train.loop import LoopSettings, train
 
 REGIME = "landmarks"
-SEEN_WEIGHT, FACE_WEIGHT = 0.3, 0.3
-"""Of the logarithmic losses beside the distance in per cent."""
+OPENING_WEIGHT, SEEN_WEIGHT, FACE_WEIGHT = 1.5, 0.3, 0.3
+"""Of the openings' distance and of the logarithmic losses beside the points' distance in per cent."""
 TURNED_DEG = 40.0
 """A render whose yaw is larger is drawn more often: photos hardly show such faces, and the teacher errs on them."""
 
@@ -53,15 +57,20 @@ class LandmarkSettings:
     """Of the renders, that are drawn from the turned ones alone."""
     miss_share: float = 0.12
     """Of the crops, that show no face."""
+    rare_repeats: int = 3
+    """How often more than others a face is drawn that has a closed eye or a wide open mouth."""
     num_held_out: int = 256
     """Faces of the photos, and of the renders, that are kept for validation."""
     loader_workers: int = 0
     """Processes that read ahead; 0 reads each batch when it is its turn."""
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.num_held_out) < 1 or self.loader_workers < 0:
-            sizes = f"{self.batch_size}, {self.num_held_out} and {self.loader_workers}"
-            raise ValueError(f"batch_size and num_held_out must be at least 1, loader_workers at least 0, got {sizes}")
+        if min(self.batch_size, self.num_held_out) < 1 or min(self.rare_repeats, self.loader_workers) < 0:
+            sizes = f"{self.batch_size}, {self.num_held_out}, {self.rare_repeats} and {self.loader_workers}"
+            raise ValueError(
+                "batch_size and num_held_out must be at least 1, rare_repeats and loader_workers at least 0, got "
+                f"{sizes}"
+            )
         shares = self.photo_share, self.turned_share, self.miss_share
         if min(shares) < 0 or self.turned_share > 1 or self.photo_share + self.miss_share >= 1:
             raise ValueError(
@@ -123,19 +132,28 @@ def objective(network: nn.Module, batch: LandmarkBatch, step: int) -> tuple[Tens
     """The regime's loss, with its parts beside it."""
     batch = batch.to(next(network.parameters()).device)
     answer: LandmarkAnswer = network(batch.decoded())
-    points = points_loss(answer.points_px, batch)
+    points, openings = points_loss(answer.points_px, batch), openings_loss(answer.points_px, batch)
     seen = binary_cross_entropy_with_logits(answer.visibility_logits, batch.is_seen, reduction="none").mean(dim=1)
     seen = (seen * batch.is_render).sum() / batch.is_render.sum().clamp_min(1)
     face = binary_cross_entropy_with_logits(answer.face_logits, batch.is_face.float())
-    loss = points + SEEN_WEIGHT * seen + FACE_WEIGHT * face
-    return loss, {"points_percent": points, "seen_loss": seen, "face_loss": face}
+    loss = points + OPENING_WEIGHT * openings + SEEN_WEIGHT * seen + FACE_WEIGHT * face
+    return loss, {"points_percent": points, "openings_percent": openings, "seen_loss": seen, "face_loss": face}
 
 
 def points_loss(points_px: Float[Tensor, "batch 478 2"], batch: LandmarkBatch) -> Float[Tensor, ""]:
     """Mean over the faces of the weighted mean distance, per cent of the crop's side."""
     weights = landmark_weights().to(points_px.device) * batch.trust
-    of_faces = landmark_distance(points_px, batch.points_px, weights, ENCODER_CROP_PX)
-    return 100 * (of_faces * batch.is_face).sum() / batch.is_face.sum().clamp_min(1)
+    return _mean_percent(landmark_distance(points_px, batch.points_px, weights, ENCODER_CROP_PX), batch)
+
+
+def openings_loss(points_px: Float[Tensor, "batch 478 2"], batch: LandmarkBatch) -> Float[Tensor, ""]:
+    """The same of how far eyes and mouth are opened."""
+    return _mean_percent(opening_distance(points_px, batch.points_px, batch.trust, ENCODER_CROP_PX), batch)
+
+
+def _mean_percent(share: Float[Tensor, " batch"], batch: LandmarkBatch) -> Float[Tensor, ""]:
+    """Mean over the faces, per cent."""
+    return 100 * (share * batch.is_face).sum() / batch.is_face.sum().clamp_min(1)
 
 
 def landmark_batches(
@@ -146,13 +164,24 @@ def landmark_batches(
     of_photos = round(settings.photo_share * settings.batch_size) if photos is not None else 0
     of_renders = settings.batch_size - misses - of_photos
     learnt, _ = split_numbers(len(renders), settings.num_held_out)
-    turned = tuple(sorted(set(renders.turned(TURNED_DEG)) & set(learnt)))
+    turned = _chosen(renders, learnt, _is_turned)
     of_turned = round(settings.turned_share * of_renders) if turned else 0
     sources = [Source(renders, learnt, of_renders - of_turned), Source(renders, turned, of_turned)]
     if photos is not None:
-        sources.append(Source(photos, split_numbers(len(photos), settings.num_held_out)[0], of_photos))
+        learnt, _ = split_numbers(len(photos), settings.num_held_out)
+        rare = _chosen(photos, learnt, is_rare) if settings.rare_repeats else ()
+        sources.append(Source(photos, learnt + settings.rare_repeats * rare, of_photos))
     used = tuple(source for source in sources if source.per_step)
     return LandmarkBatches(used, misses, seed, devices.rank, devices.count)
+
+
+def _chosen(faces: StoredFaces, numbers: tuple[int, ...], is_wanted: Callable[[np.ndarray], bool]) -> tuple[int, ...]:
+    """Those of some faces whose landmarks pass a test."""
+    return tuple(sorted(set(faces.where(is_wanted)) & set(numbers)))
+
+
+def _is_turned(landmarks_px: np.ndarray) -> bool:
+    return abs(estimate_yaw_deg(landmarks_px)) > TURNED_DEG
 
 
 class HeldOutLandmarks:
