@@ -24,8 +24,11 @@ def packed_by_torch(encoder: Encoder, crops_srgb: np.ndarray) -> np.ndarray:
 def test_the_graph_answers_as_the_folded_network(predictor: Predictor, encoder: Encoder, crops_srgb: np.ndarray):
     expected = packed_by_torch(fold(encoder), crops_srgb)
     assert np.ptp(expected, axis=0).mean() > 0.01  # answers differ from crop to crop
-    # Depth is about 1000 mm, of which float32 resolves 6e-5 mm.
-    np.testing.assert_allclose(predictor.encode(crops_srgb).pack(), expected, atol=1e-4, rtol=1e-6)
+    # Millimetres of translation are a head's answer times 30 to 100; depth is about 1000 mm, of which float32 resolves
+    # 6e-5 mm.
+    np.testing.assert_allclose(predictor.encode(crops_srgb).pack(), expected, atol=3e-4, rtol=1e-6)
+    is_scaled = np.isin(np.arange(expected.shape[1]), range(215, 218))
+    np.testing.assert_allclose(predictor.encode(crops_srgb).pack()[:, ~is_scaled], expected[:, ~is_scaled], atol=1e-4)
 
 
 def test_folding_changes_answers_by_the_rounding_of_kernels_alone(encoder: Encoder, crops_srgb: np.ndarray):
@@ -39,7 +42,7 @@ def test_kernels_beyond_float16_stay_finite(crops_srgb: np.ndarray):
     layer, normalisation = network.backbone.bottlenecks[11].layers[1][:2]
     normalisation.running_var[3] = 0.0
     normalisation.weight.data[3] = 2.0
-    layer.weight.data[3] = 500.0
+    layer.weight.data[3] = 5000.0
     folded = fold(network)
     assert folded.backbone.bottlenecks[11].layers[1][0].weight[3].max() > 1e5
     assert np.isfinite(packed_by_torch(folded, crops_srgb)).all()
