@@ -9,6 +9,7 @@ from facefactor.apps import evaluate_answers
 from facefactor.apps.cli import main
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.errors import AssetMissing
 from facefactor.evaluate.answers import AnswerMeter, FaceAnswer, light_direction, spreads
 from facefactor.evaluate.tables import Table, as_markdown
 from facefactor.face.model import load_face_model
@@ -56,11 +57,13 @@ def test_the_lights_error_is_the_angle_to_the_named_direction(meter):
         answer("no_light_in_its_name", light=(0, 0, 1)),
     ]
     found = rows(meter.known_light(answers)[1])
-    assert found["azimuth 30–60°"] == (1, pytest.approx(0, abs=0.1))
-    assert found["azimuth 0–30°"] == (2, pytest.approx(10, abs=0.1))  # between 20 and 0
-    assert found["azimuth 60–90°"][0] == 0
-    assert math.isnan(found["azimuth 60–90°"][1])
+    assert found["azimuth 30° to below 60°"] == (1, pytest.approx(0, abs=0.1))
+    assert found["azimuth 0° to below 30°"] == (2, pytest.approx(10, abs=0.1))  # between 20 and 0
+    assert found["azimuth 60° to below 91°"][0] == 0
+    assert math.isnan(found["azimuth 60° to below 91°"][1])
     assert found["all"][0] == 3
+    with pytest.raises(AssetMissing, match="none of the photos is lit from before the face"):
+        meter.known_light(answers[3:])
 
 
 def test_spreads_are_taken_within_and_between_persons():

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facefactor.code.face_code import FaceCode
+from facefactor.errors import AssetMissing
 from facefactor.evaluate.tables import Table
 from facefactor.face.albedo import albedo_from_log
 from facefactor.face.linear_bases import BLINK_INDICES, LinearBases, in_triangles, linear_weights
@@ -39,7 +40,7 @@ PARTS = {
 }
 """What opens and closes, the person's left and right: landmarks of the upper edge, and those below them."""
 MOST_AZIMUTH_DEG = 90.0
-AZIMUTH_BINS_DEG = ((0.0, 30.0), (30.0, 60.0), (60.0, 90.0))
+AZIMUTH_BINS_DEG = ((0.0, 30.0), (30.0, 60.0), (60.0, 91.0))
 CLOSED_EYE = 0.3
 """Opening of an eye between that of the same face blinking, 0, and without expression, 1, below which it is closed."""
 OPEN_MOUTH_MM = 3.0
@@ -76,20 +77,24 @@ class AnswerMeter:
 
         Args:
             answers: of photos named PERSON_PnnA±azimuthE±elevation; others are passed over, and lights from behind.
+
+        Raises:
+            AssetMissing: nothing is left.
         """
         lit = [(answer, found) for answer in answers if (found := KNOWN_LIGHT.match(answer.name))]
         lit = [(answer, found) for answer, found in lit if abs(float(found["azimuth"])) <= MOST_AZIMUTH_DEG]
+        if not lit:
+            raise AssetMissing("none of the photos is lit from before the face")
         kept, persons = [answer for answer, _ in lit], [found["person"] for _, found in lit]
         azimuths_deg = np.array([float(found["azimuth"]) for _, found in lit])
         elevations_deg = np.array([float(found["elevation"]) for _, found in lit])
         true = light_direction(azimuths_deg, elevations_deg)
         answered = np.stack([dominant_direction(answer.code.illumination) for answer in kept])
         errors_deg = np.degrees(np.arccos(np.clip((true * answered).sum(axis=-1), -1.0, 1.0)))
-        bins = [
-            (f"azimuth {low:.0f}–{high:.0f}°", (np.abs(azimuths_deg) >= low) & (np.abs(azimuths_deg) <= high))
-            for low, high in AZIMUTH_BINS_DEG
-        ]
-        rows = [(name, int(chosen.sum()), _median(errors_deg[chosen])) for name, chosen in bins]
+        rows = []
+        for low, high in AZIMUTH_BINS_DEG:
+            chosen = (np.abs(azimuths_deg) >= low) & (np.abs(azimuths_deg) < high)
+            rows.append((f"azimuth {low:.0f}° to below {high:.0f}°", int(chosen.sum()), _median(errors_deg[chosen])))
         rows.append(("all", len(kept), _median(errors_deg)))
         return [
             self._spreads(kept, persons, "One person under many lights, against different persons"),
