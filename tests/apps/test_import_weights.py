@@ -22,6 +22,14 @@ def crops_srgb() -> torch.Tensor:
     return SyntheticFaces(SyntheticSettings(seed=3)).make_batch(0, 4).crops_srgb
 
 
+@pytest.fixture(scope="module")
+def landmark_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of the shipped landmark network."""
+    path = tmp_path_factory.mktemp("weights") / "landmarks.safetensors"
+    assert main(["import-weights", "landmarks", "--out", str(path)]) == 0
+    return path
+
+
 def test_the_shipped_encoder_comes_back_with_its_answers(crops_srgb, tmp_path: Path, capsys: pytest.CaptureFixture):
     out = tmp_path / "inverse.safetensors"
     assert main(["import-weights", "inverse", "--out", str(out)]) == 0
@@ -35,21 +43,19 @@ def test_the_shipped_encoder_comes_back_with_its_answers(crops_srgb, tmp_path: P
     np.testing.assert_allclose(answers, expected, atol=1e-3, rtol=1e-5)
 
 
-def test_it_learns_as_one_that_was_never_folded(crops_srgb, tmp_path: Path):
+def test_it_learns_as_one_that_was_never_folded(landmark_weights: Path):
     """In training the normalisations use the batch's own statistics, which are those of ordinary crops."""
-    main(["import-weights", "landmarks", "--out", str(tmp_path / "landmarks.safetensors")])
     network = LandmarkNetwork()
-    load_weights(network, tmp_path / "landmarks.safetensors")
+    load_weights(network, landmark_weights)
     many = SyntheticFaces(SyntheticSettings(seed=4)).make_batch(0, 32).crops_srgb
     with torch.no_grad():
         fixed, learning = network.eval()(many).points_px, network.train()(many).points_px
     assert (fixed - learning).norm(dim=-1).mean() < 1.5  # pixels of 128
 
 
-def test_export_and_import_are_each_others_way_back(crops_srgb, tmp_path: Path):
-    main(["import-weights", "landmarks", "--out", str(tmp_path / "landmarks.safetensors")])
+def test_export_and_import_are_each_others_way_back(crops_srgb, landmark_weights: Path, tmp_path: Path):
     network = LandmarkNetwork()
-    load_weights(network, tmp_path / "landmarks.safetensors")
+    load_weights(network, landmark_weights)
     export_landmark_network(network, tmp_path / "again.onnx", {})
     crops = crops_srgb.movedim(1, 3).contiguous().numpy()
     points_px, _, _ = NetworkLandmarks(tmp_path / "again.onnx").answer(crops)
