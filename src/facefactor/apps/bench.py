@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
+from facefactor.apps.cli import DEFAULT_ENGINE
 from facefactor.apps.engines import open_landmark_detector
 from facefactor.apps.facts import format_facts
 from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         facts |= measure(Predictor(weights, num_threads=num_threads), num_threads, options.rounds)
         if options.photo or options.photos:
             model = load_face_model()
-            engine = EncoderEngine("inverse", model, weights, num_threads)
+            engine = EncoderEngine(DEFAULT_ENGINE, model, weights, num_threads)
             reconstructor = Reconstructor(model, engine, open_landmark_detector())
     if options.photo:
         facts["photo_ms"] = measure_photos(reconstructor, options.photo, options.rounds)
@@ -203,7 +204,7 @@ def _weights(graphs: Path | None, scratch: Path) -> Path:
     """The encoder to measure: that of a folder, else the shipped one, else an untrained one made in `scratch`."""
     if graphs is not None:
         return graphs / ENCODER_FILE
-    shipped = shipped_weights("inverse")
+    shipped = shipped_weights(DEFAULT_ENGINE)
     if shipped.is_file():
         return shipped
     from facefactor.encode.encoder import Encoder

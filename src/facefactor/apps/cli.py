@@ -20,8 +20,8 @@ from typing import TypeAlias
 import facefactor
 from facefactor.errors import FaceError, MissingExtra, PhotoError
 
-ENGINES = ("inverse", "inverse-round0", "fit")
-DEFAULT_ENGINE = "inverse"
+ENGINES = ("mofa", "inverse", "inverse-round0", "fit")
+DEFAULT_ENGINE = "mofa"
 EXIT_PHOTO_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_INTERRUPTED = 130
@@ -114,9 +114,9 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
         "--engine",
         choices=ENGINES,
         default=DEFAULT_ENGINE,
-        help="inverse: look once, by a network trained on rendered faces and bred toward photos; inverse-round0: by "
-        "one that has never seen a photo; fit: search for the face that renders as the photo, which needs torch "
-        f"(default: {DEFAULT_ENGINE})",
+        help="mofa: look once, by a network trained on photos; inverse: by one trained on rendered faces and bred "
+        "toward photos; inverse-round0: by one that has never seen a photo; fit: search for the face that renders as "
+        f"the photo, which needs torch (default: {DEFAULT_ENGINE})",
     )
     parser.add_argument(
         "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
@@ -407,7 +407,7 @@ def _add_import_weights(commands: Commands, verbosity: argparse.ArgumentParser) 
     parser.add_argument(
         "graph",
         metavar="GRAPH",
-        help="a graph's file (.onnx), or the name of shipped weights: inverse, inverse-round0 or landmarks",
+        help="a graph's file (.onnx), or the name of shipped weights: mofa, inverse, inverse-round0 or landmarks",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="safetensors file to write")
     parser.set_defaults(handler="facefactor.apps.import_weights:run")

@@ -21,7 +21,7 @@ from facefactor.code.face_code import FaceCode
 from facefactor.errors import AssetMissing
 from facefactor.evaluate.tables import Table
 from facefactor.face.albedo import albedo_from_log
-from facefactor.face.linear_bases import BLINK_INDICES, LinearBases, in_triangles, linear_weights
+from facefactor.face.linear_bases import LinearBases, in_triangles, linear_weights
 from facefactor.face.model import FaceModel
 from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS, dominant_direction
 from facefactor.photo import landmarks as names
@@ -41,8 +41,9 @@ PARTS = {
 """What opens and closes, the person's left and right: landmarks of the upper edge, and those below them."""
 MOST_AZIMUTH_DEG = 90.0
 AZIMUTH_BINS_DEG = ((0.0, 30.0), (30.0, 60.0), (60.0, 91.0))
-CLOSED_EYE = 0.3
-"""Opening of an eye between that of the same face blinking, 0, and without expression, 1, below which it is closed."""
+CLOSED_EYE_MM = 1.2
+"""Mean gap between the lids, along the head's up, below which an eye is closed; open eyes have 5 to 9. At this gap a
+line of the eyeball is left, at 0.4 none."""
 OPEN_MOUTH_MM = 3.0
 """By how much the gap of the lips must exceed that of the same face without expression for an open mouth."""
 
@@ -150,13 +151,10 @@ class AnswerMeter:
     def is_closed(self, code: FaceCode[np.ndarray], part: str) -> bool:
         """Whether a face's left_eye, right_eye or mouth is closed."""
         upper, lower = PARTS[part]
-        expressions = np.stack((code.expression, np.zeros_like(code.expression), np.zeros_like(code.expression)))
-        expressions[2, BLINK_INDICES] = 1.0
-        points = self._landmarks.points(*linear_weights(np.stack([code.shape] * 3), expressions))
-        own_mm, neutral_mm, blink_mm = (points[:, upper[1:-1], 1] - points[:, lower[1:-1], 1]).mean(axis=-1)
-        if part == "mouth":
-            return bool(own_mm < neutral_mm + OPEN_MOUTH_MM)
-        return bool(own_mm - blink_mm < CLOSED_EYE * (neutral_mm - blink_mm))
+        expressions = np.stack((code.expression, np.zeros_like(code.expression)))
+        points = self._landmarks.points(*linear_weights(np.stack((code.shape, code.shape)), expressions))
+        own_mm, neutral_mm = (points[:, upper[1:-1], 1] - points[:, lower[1:-1], 1]).mean(axis=-1)
+        return bool(own_mm < neutral_mm + OPEN_MOUTH_MM if part == "mouth" else own_mm < CLOSED_EYE_MM)
 
     def _spreads(self, answers: Sequence[FaceAnswer], persons: Sequence[str], title: str) -> Table:
         """Of albedo and shape, within and between persons."""

@@ -53,15 +53,15 @@ class MofaSettings:
     """Photos per optimiser step and process."""
     faces: int = 16
     """Rendered faces beside them, where there is a corpus of such."""
-    rare_repeats: int = 3
+    rare_repeats: int = 5
     """How often more than others a photo is drawn that shows a closed eye or a wide open mouth."""
     landmarks: float = 20.0
     """Of the mean landmark distance, in crop sides, against colours in sRGB units; 0 trains without landmarks."""
-    openings: float = 15.0
+    openings: float = 50.0
     """Of the distance in how far eyes and mouth are opened, in the same units; not used without landmarks."""
     faces_weight: float = 0.15
     """Of the regime `inverse`'s loss on rendered faces."""
-    weights: ReconstructionWeights = dataclasses.field(default_factory=ReconstructionWeights)
+    weights: ReconstructionWeights = ReconstructionWeights(photometric=3.0, light=1.5e-2)  # noqa: RUF009 (it is frozen)
     """Of colours and priors."""
     num_held_out: int = 256
     """Photos kept for validation, a quarter at most."""
