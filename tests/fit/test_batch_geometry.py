@@ -11,7 +11,8 @@ from facefactor.code.face_code import FaceCode
 from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.linear_points import LinearPoints, dense_landmarks
 from facefactor.face.model import load_face_model
-from facefactor.fit.batch_geometry import BatchGeometry, ExpressionPrior
+from facefactor.fit.batch_geometry import BatchGeometry
+from facefactor.fit.expression_prior import ExpressionPrior
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.losses.landmark import landmark_weights
 

@@ -13,7 +13,6 @@ camera's axes:
     dx = ω × R h + dt + R (∂h/∂α dα + ∂h/∂δ dδ),      dp = f/d (dx_x + x dx_z / d, −dx_y − y dx_z / d),    d = −z
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -22,11 +21,11 @@ from torch import Tensor
 
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle
 from facefactor.camera.projection import depth_from_camera, project_points
-from facefactor.code.face_code import EXPRESSION_SIZE, NOMINAL_DISTANCE_MM, FaceCode
+from facefactor.code.face_code import NOMINAL_DISTANCE_MM, FaceCode
 from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.linear_points import LinearPoints
+from facefactor.fit.expression_prior import ExpressionPrior
 from facefactor.fit.geometry_stage import (
-    EXPRESSION_SPREAD,
     INDEPENDENT_POINTS,
     LANDMARK_SPREAD,
 )
@@ -46,20 +45,6 @@ class _State(NamedTuple):
     t: Float[Tensor, "batch 3"]
     shape: Float[Tensor, "batch coeffs"]
     expression: Float[Tensor, "batch 52"]
-
-
-@dataclass(frozen=True, eq=False)
-class ExpressionPrior:
-    """A normal distribution of expression weights."""
-
-    mean: Float[Tensor, "52"]
-    precision: Float[Tensor, "52 52"]
-    """Inverse of the covariance."""
-
-    @classmethod
-    def independent(cls) -> "ExpressionPrior":
-        """Every weight about zero on its own, as in `geometry_stage`."""
-        return cls(torch.zeros(EXPRESSION_SIZE), torch.eye(EXPRESSION_SIZE) / EXPRESSION_SPREAD**2)
 
 
 class BatchGeometry:

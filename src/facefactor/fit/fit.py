@@ -18,6 +18,7 @@ from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
 from facefactor.fit.batch_geometry import BatchGeometry
+from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.fit.objective import FitSettings, PhotoObjective
 from facefactor.losses.landmark import landmark_weights
@@ -97,7 +98,9 @@ class FaceFitter:
         """
         objective = self._objective(crop_srgb, landmarks_px, visibility, coverage)
         viewer = objective.viewer
-        geometry = BatchGeometry(self._landmarks, viewer.K, viewer.size_px, REFINING_STEPS)
+        geometry = BatchGeometry(
+            self._landmarks, viewer.K, viewer.size_px, REFINING_STEPS, expressions_of_random_faces()
+        )
         weights = self._kind_weights * visibility
         posed = geometry.fit(start.map(lambda part: part[None]), landmarks_px[None], weights[None])[0]
         parameters = {name: getattr(posed, name) for name in GEOMETRY_PARTS + COLOUR_PARTS}

@@ -23,18 +23,16 @@ from torch import Tensor, nn
 from facefactor.code.face_code import FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.photographs import PhotoCorpus, exact_batch
-from facefactor.data.random_codes import draw_expression
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.evaluate.landmark_error import face_box_side_px, landmark_percent
 from facefactor.export.atomic import write_bytes
 from facefactor.face.model import FaceModel
 from facefactor.fit.batch_colours import BatchColours, FaceViews
-from facefactor.fit.batch_geometry import BatchGeometry, ExpressionPrior
+from facefactor.fit.batch_geometry import BatchGeometry
+from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.losses.landmark import CropLandmarks, landmark_weights
 
 BATCH_SIZE = 32
-NUM_DRAWN, LEAST_EXPRESSION_SPREAD = 6000, 0.04
-"""Random expressions whose distribution is the prior, and what is added to the spread of each weight."""
 OUTLIER = 2.5
 """A photo is left out whose landmark or colour error is more than this many times the median."""
 
@@ -165,14 +163,6 @@ class PhotoExplainer:
         views = self._colours.look(posed, batch.crops_srgb, batch.coverage)
         reflectance, light = self._colours.explain(views)
         return posed.with_reflectance(reflectance).with_light(light), views
-
-
-def expressions_of_random_faces() -> ExpressionPrior:
-    """The prior that says of expressions what `random_codes` draws: what goes together, and that most weights are 0."""
-    weights = np.stack([draw_expression(np.random.default_rng(number)) for number in range(NUM_DRAWN)])
-    covariance = np.cov(weights.T) + LEAST_EXPRESSION_SPREAD**2 * np.eye(weights.shape[1])
-    mean, precision = weights.mean(axis=0), np.linalg.inv(covariance)
-    return ExpressionPrior(torch.from_numpy(mean).float(), torch.from_numpy(precision).float())
 
 
 def join_explanations(parts: Sequence[Explanation]) -> Explanation:
