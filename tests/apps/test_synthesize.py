@@ -44,7 +44,7 @@ def test_a_corpus_of_photos_is_not_read_as_faces(tmp_path: Path) -> None:
 
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
     write_corpus_record(tmp_path, CorpusRecord("synthetic"))
-    with pytest.raises(AssetMissing, match="no faces"):
+    with pytest.raises(AssetMissing, match="no samples"):
         SyntheticCorpus(tmp_path)
 
 

@@ -42,7 +42,7 @@ def test_corpora_are_laid_end_to_end(folders: tuple[Path, Path]) -> None:
     both, few = SyntheticCorpus(*folders), SyntheticCorpus(folders[1])
     assert len(both) == 10
     assert torch.equal(both.read([7, 9]).crops_srgb, few.read([0, 2]).crops_srgb)
-    with pytest.raises(IndexError, match="hold 10 faces"):
+    with pytest.raises(IndexError, match="hold 10 samples"):
         both[10]
 
 

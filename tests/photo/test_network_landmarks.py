@@ -191,7 +191,7 @@ from facefactor.photo.detect import FaceBox
 from facefactor.photo.network_landmarks import NetworkLandmarks
 photo = photo_from_array(np.full((200, 200, 3), 90, np.uint8), "grey")
 assert NetworkLandmarks(Path({str(graph)!r})).detect(photo, FaceBox(50, 50, 90, 100, 0.9)) is not None
-print(sorted({{'torch', 'mediapipe', 'cv2', 'numba', 'scipy'}} & set(sys.modules)))
+print(sorted({{'torch', 'mediapipe', 'cv2'}} & set(sys.modules)))
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -18,7 +18,7 @@ from facefactor.code.face_code import FaceCode
 from facefactor.face.linear_points import LinearPoints
 from facefactor.fit.best_light import best_light
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, evaluate_basis
-from facefactor.losses.landmark import landmark_loss
+from facefactor.losses.landmark import landmark_loss, opening_distance
 from facefactor.losses.light import scene_white
 from facefactor.losses.reconstruction import ReconstructionWeights, colours_and_priors
 from facefactor.photo.colour import srgb_to_linear
@@ -37,6 +37,8 @@ class FitSettings:
     """Of colours and priors."""
     landmark: float = 1500.0
     """Of the mean squared landmark distance, in crop sides."""
+    opening: float = 15.0
+    """Of the distance in how far eyes and mouth are opened, in crop sides: closed eyes shall close."""
     colour_steps: int = 60
     """Adam steps on light and reflectance over the blurred crop."""
     joint_steps: int = 140
@@ -80,10 +82,11 @@ class PhotoObjective:
         terms = colours_and_priors(
             code, view, self._picture, self._covered, self._scene_white, self.viewer.masks, self.settings.weights
         )
-        distance = landmark_loss(
-            self._project_landmarks(code), self.landmarks_px, self.landmark_weights, self.viewer.size_px
-        )
-        return (torch.stack(list(terms.values())).sum(dim=0) + self.settings.landmark * distance).sum()
+        projected_px, size_px = self._project_landmarks(code), self.viewer.size_px
+        distance = landmark_loss(projected_px, self.landmarks_px, self.landmark_weights, size_px)
+        opening = opening_distance(projected_px, self.landmarks_px, self.landmark_weights, size_px)
+        landmarks = self.settings.landmark * distance + self.settings.opening * opening
+        return (torch.stack(list(terms.values())).sum(dim=0) + landmarks).sum()
 
     @torch.no_grad()
     def best_colours(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
