@@ -20,7 +20,7 @@ from facefactor.data.epochs import EpochOrder, StepBatches
 from facefactor.data.photo_sample import PhotoSample, decode_photo_sample, landmarks_of
 from facefactor.data.shards import PHOTOGRAPHS, JoinedCorpora
 from facefactor.encode import ENCODER_CROP_PX
-from facefactor.photo.crop import crop_to_photo
+from facefactor.photo.crop import covered_pixels
 
 DEFAULT_LIMITS = JitterLimits()
 
@@ -119,18 +119,13 @@ def _cut_batch(samples: Sequence[PhotoSample], crops: Sequence[NDArray[np.float6
     marks = [
         cut_landmarks(sample.landmarks_px, sample.visibility, crop) for sample, crop in zip(samples, crops, strict=True)
     ]
+    covered = [
+        covered_pixels(sample.photo_size_px, sample.T_photo_crop @ crop, ENCODER_CROP_PX)
+        for sample, crop in zip(samples, crops, strict=True)
+    ]
     return CropBatch(
         crops_srgb=torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255.0,
         landmarks_px=torch.from_numpy(np.stack([points for points, _ in marks])).float(),
         visibility=torch.from_numpy(np.stack([visibility for _, visibility in marks])).float(),
-        coverage=torch.from_numpy(
-            np.stack([_coverage(sample, crop) for sample, crop in zip(samples, crops, strict=True)])
-        ),
+        coverage=torch.from_numpy(np.stack(covered)),
     )
-
-
-def _coverage(sample: PhotoSample, T_stored_crop: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which pixels of an encoder crop show the photo, (128, 128)."""
-    steps = np.arange(ENCODER_CROP_PX) + 0.5
-    places_px = crop_to_photo(np.stack(np.meshgrid(steps, steps), axis=-1), sample.T_photo_crop @ T_stored_crop)
-    return np.all((places_px >= 0) & (places_px < sample.photo_size_px), axis=-1)

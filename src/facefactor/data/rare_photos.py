@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facefactor.data.photo_sample import estimate_yaw_deg
 from facefactor.data.photographs import PhotoCorpus
-from facefactor.photo import landmarks as names
+from facefactor.photo.landmarks import OPENINGS
 
 CLOSED_EYES, CLOSED_EYE = 0.11, 0.06
 """Opening over width below which both eyes, or one of them, are closed; open eyes have 0.2 to 0.3, narrow ones 0.12."""
@@ -36,14 +36,8 @@ def is_rare(landmarks_px: NDArray[np.floating]) -> bool:
     """Whether (478, 2) landmarks are of a face with a closed eye or a wide open mouth."""
     if abs(estimate_yaw_deg(landmarks_px)) > MOST_YAW_DEG:
         return False
-    eyes = [
-        opening(landmarks_px, upper, lower)
-        for upper, lower in (
-            (names.LEFT_EYE_UPPER, names.LEFT_EYE_LOWER),
-            (names.RIGHT_EYE_UPPER, names.RIGHT_EYE_LOWER),
-        )
-    ]
-    mouth = opening(landmarks_px, names.LIPS_INNER_UPPER, names.LIPS_INNER_LOWER)
+    openings = {part: opening(landmarks_px, upper, lower) for part, (upper, lower) in OPENINGS.items()}
+    eyes, mouth = (openings["left_eye"], openings["right_eye"]), openings["mouth"]
     return max(eyes) < CLOSED_EYES or min(eyes) < CLOSED_EYE or mouth > OPEN_MOUTH
 
 

@@ -24,8 +24,8 @@ from facefactor.face.albedo import albedo_from_log
 from facefactor.face.linear_bases import LinearBases, in_triangles, linear_weights
 from facefactor.face.model import FaceModel
 from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS, dominant_direction
-from facefactor.photo import landmarks as names
 from facefactor.photo.colour import linear_to_srgb
+from facefactor.photo.landmarks import OPENINGS
 
 KNOWN_LIGHT = re.compile(r"^(?P<person>[^_]+)_P\d+A(?P<azimuth>[+-]\d+)E(?P<elevation>[+-]\d+)$")
 """The Extended Yale B names: the light's degrees from the camera's axis, a positive azimuth to the picture's left."""
@@ -33,12 +33,6 @@ GROUP_NAME = re.compile(r"^(?P<age>\d+)_(?P<sex>[01])_(?P<group>[0-4])_")
 """The UTKFace names."""
 GROUPS = ("White", "Black", "Asian", "Indian", "other")
 PERSON_NAME = re.compile(r"^(?P<person>[^_]+)_")
-PARTS = {
-    "left_eye": (names.LEFT_EYE_UPPER, names.LEFT_EYE_LOWER),
-    "right_eye": (names.RIGHT_EYE_UPPER, names.RIGHT_EYE_LOWER),
-    "mouth": (names.LIPS_INNER_UPPER, names.LIPS_INNER_LOWER),
-}
-"""What opens and closes, the person's left and right: landmarks of the upper edge, and those below them."""
 MOST_AZIMUTH_DEG = 90.0
 AZIMUTH_BINS_DEG = ((0.0, 30.0), (30.0, 60.0), (60.0, 91.0))
 CLOSED_EYE_MM = 1.2
@@ -139,7 +133,7 @@ class AnswerMeter:
             labels: by the photo's name, "open" or "closed" for any of left_eye, right_eye (the person's) and mouth.
         """
         rows: list[tuple[str, int, float]] = []
-        for part in PARTS:
+        for part in OPENINGS:
             said = [(answer.code, label) for answer in answers if (label := labels.get(answer.name, {}).get(part))]
             for wanted in ("open", "closed"):
                 right = [self.is_closed(code, part) == (label == "closed") for code, label in said if label == wanted]
@@ -150,7 +144,7 @@ class AnswerMeter:
 
     def is_closed(self, code: FaceCode[np.ndarray], part: str) -> bool:
         """Whether a face's left_eye, right_eye or mouth is closed."""
-        upper, lower = PARTS[part]
+        upper, lower = OPENINGS[part]
         expressions = np.stack((code.expression, np.zeros_like(code.expression)))
         points = self._landmarks.points(*linear_weights(np.stack((code.shape, code.shape)), expressions))
         own_mm, neutral_mm = (points[:, upper[1:-1], 1] - points[:, lower[1:-1], 1]).mean(axis=-1)

@@ -14,7 +14,7 @@ On both kinds of pictures, medians over the faces:
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from facefactor.evaluate.landmark_error import face_box_side_px, landmark_box_si
 from facefactor.export.atomic import write_bytes, write_png
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
-from facefactor.fit.batch_colours import BatchColours
+from facefactor.fit.batch_colours import BatchColours, FaceViews
 from facefactor.fit.batch_geometry import BatchGeometry
 from facefactor.losses.landmark import CropLandmarks, landmark_weights
 from facefactor.losses.model_space import rotation_distance
@@ -160,10 +160,7 @@ class EncoderMeter:
     def _photometric(self, code: FaceCode[Tensor], suite: Suite) -> tuple[np.ndarray, np.ndarray]:
         """Errors of codes and of their baselines, (N,) each."""
         errors, baselines = [], []
-        for first in range(0, len(suite.crops_srgb), BATCH_SIZE):
-            chosen = slice(first, first + BATCH_SIZE)
-            coverage = None if suite.coverage is None else suite.coverage[chosen]
-            part, views = code[chosen], self._colours.look(code[chosen], suite.crops_srgb[chosen], coverage)
+        for part, views in look_in_batches(self._colours, code, suite.crops_srgb, suite.coverage):
             albedo = self._colours.albedo(part.reflectance)
             errors.append(self._colours.photometric_error(views, albedo, part.illumination))
             baselines.append(self._colours.baseline_error(views))
@@ -177,6 +174,26 @@ def answer_in_batches(encoder: nn.Module, crops_srgb: Float[Tensor, "faces 3 siz
     return FaceCode.unpack(
         torch.cat([encoder(crops.to(device)).pack().cpu() for crops in crops_srgb.split(BATCH_SIZE)])
     )
+
+
+def look_in_batches(
+    colours: BatchColours,
+    code: FaceCode[Tensor],
+    crops_srgb: Float[Tensor, "faces 3 size size"],
+    coverage: Bool[Tensor, "faces size size"] | None,
+) -> Iterator[tuple[FaceCode[Tensor], FaceViews]]:
+    """See the skin of any number of faces, some at a time: their codes and what their crops show of them.
+
+    Args:
+        colours: of the face model.
+        code: the faces, on the CPU.
+        crops_srgb: that show them.
+        coverage: which pixels show the photo; None for all.
+    """
+    for first in range(0, len(crops_srgb), BATCH_SIZE):
+        some = slice(first, first + BATCH_SIZE)
+        covered = None if coverage is None else coverage[some]
+        yield code[some], colours.look(code[some], crops_srgb[some], covered)
 
 
 @torch.no_grad()

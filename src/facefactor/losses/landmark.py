@@ -22,8 +22,10 @@ LID_WEIGHT, INNER_LIP_WEIGHT, OUTER_LIP_WEIGHT, IRIS_WEIGHT, OVAL_WEIGHT = 3.0, 
 
 SOFT_PX = 0.2
 """Below this a distance that is not squared is about quadratic."""
-UPPER_POINTS = names.LEFT_EYE_UPPER[1:-1] + names.RIGHT_EYE_UPPER[1:-1] + names.LIPS_INNER_UPPER[1:-1]
-LOWER_POINTS = names.LEFT_EYE_LOWER[1:-1] + names.RIGHT_EYE_LOWER[1:-1] + names.LIPS_INNER_LOWER[1:-1]
+UPPER_POINTS, LOWER_POINTS = (
+    tuple(point for edges in names.OPENINGS.values() for point in edges[side][1:-1]) for side in (0, 1)
+)
+"""Of eyes and mouth, without the corners."""
 
 
 class CropLandmarks:

@@ -138,18 +138,19 @@ def crop_image(photo: Photo, T_photo_crop: NDArray[np.float64], size: int) -> ND
 
 def crop_coverage(photo: Photo, T_photo_crop: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
     """Tell which crop pixels lie on the photo: (size, size) bool."""
-    return photo.contains(crop_to_photo(_sample_grid(size, 1), T_photo_crop))
+    return covered_pixels((photo.width, photo.height), T_photo_crop, size)
+
+
+def covered_pixels(photo_size_px: tuple[int, int], T_photo_crop: NDArray[np.float64], size: int) -> NDArray[np.bool_]:
+    """The same for a photo of which only width and height are known."""
+    steps = np.arange(size) + 0.5
+    places_px = crop_to_photo(np.stack(np.meshgrid(steps, steps), axis=-1), T_photo_crop)
+    return np.all((places_px >= 0) & (places_px <= photo_size_px), axis=-1)
 
 
 def similarity_scale(T_photo_crop: NDArray[np.float64]) -> float:
     """Photo pixels per crop pixel."""
     return float(np.hypot(T_photo_crop[0, 0], T_photo_crop[1, 0]))
-
-
-def _sample_grid(size: int, samples: int) -> NDArray[np.float64]:
-    """Centres of samples × samples cells in each crop pixel: (size·samples, size·samples, 2), crop pixels."""
-    steps = (np.arange(size * samples) + 0.5) / samples
-    return np.stack(np.meshgrid(steps, steps, indexing="xy"), axis=-1)
 
 
 def _region_in_blocks(

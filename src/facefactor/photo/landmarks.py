@@ -39,6 +39,13 @@ LIPS_OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 LIPS_INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LIPS_INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 
+OPENINGS = {
+    "left_eye": (LEFT_EYE_UPPER, LEFT_EYE_LOWER),
+    "right_eye": (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER),
+    "mouth": (LIPS_INNER_UPPER, LIPS_INNER_LOWER),
+}
+"""What opens and closes: the upper edge, and below it point by point the lower one; they meet at both ends."""
+
 RIGHT_BROW_UPPER = (70, 63, 105, 66, 107)
 RIGHT_BROW_LOWER = (46, 53, 52, 65, 55)
 LEFT_BROW_UPPER = (336, 296, 334, 293, 300)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from facefactor.code.face_code import FaceCode
 from facefactor.data.photographs import PhotoCorpus, exact_batch
-from facefactor.evaluate.encoders import BATCH_SIZE, answer_in_batches
+from facefactor.evaluate.encoders import answer_in_batches, look_in_batches
 from facefactor.evaluate.landmark_error import face_box_side_px, landmark_percent
 from facefactor.face.model import FaceModel
 from facefactor.fit.batch_colours import BatchColours
@@ -59,11 +59,9 @@ class HeldOutPhotos:
 
     def _photometric(self, answer: FaceCode[Tensor]) -> Tensor:
         """Mean colour distance of each face."""
-        errors = []
-        for start in range(0, len(self._side_px), BATCH_SIZE):
-            some = slice(start, start + BATCH_SIZE)
-            coverage = None if self._batch.coverage is None else self._batch.coverage[some]
-            views = self._colours.look(answer[some], self._batch.crops_srgb[some], coverage)
-            albedo = self._colours.albedo(answer.reflectance[some])
-            errors.append(self._colours.photometric_error(views, albedo, answer.illumination[some]))
+        looks = look_in_batches(self._colours, answer, self._batch.crops_srgb, self._batch.coverage)
+        errors = [
+            self._colours.photometric_error(views, self._colours.albedo(some.reflectance), some.illumination)
+            for some, views in looks
+        ]
         return torch.cat(errors)
