@@ -14,7 +14,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
-__all__ = ["Array", "array_namespace", "constant_like", "sum_at", "to_numpy", "unit_vectors", "without_gradient"]
+__all__ = ["Array", "array_namespace", "constant_like", "on_accelerator", "sum_at", "to_numpy", "unit_vectors"]
+__all__ += ["without_gradient"]
 
 Array = TypeVar("Array", bound=Any)
 """numpy.ndarray or torch.Tensor; all arguments of one call are of one kind."""
@@ -28,6 +29,11 @@ def constant_like(values: Sequence | np.ndarray, array: Array) -> Array:
 def to_numpy(array: Any) -> np.ndarray:
     """Give the numpy array of either kind; a tensor is detached and brought to the CPU, its precision is kept."""
     return array if is_numpy_array(array) else array.detach().cpu().numpy()
+
+
+def on_accelerator(array: Any) -> bool:
+    """Whether it is a tensor that lies on another device than the CPU."""
+    return not is_numpy_array(array) and array.device.type != "cpu"
 
 
 def without_gradient(array: Array) -> Array:

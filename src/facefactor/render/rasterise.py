@@ -20,6 +20,8 @@ from itertools import pairwise
 
 import numpy as np
 
+MIN_DEPTH_MM = 1e-3
+"""A triangle with a corner nearer than this, or behind the camera, is left out: there is no clipping."""
 MIN_ROWS_PER_BAND = 512
 """Every band looks at every triangle again; lower bands cost more in that than a thread saves."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic
 import numpy as np
 from array_api_compat import device
 
-from facefactor.arrays import Array, array_namespace, to_numpy, unit_vectors
+from facefactor.arrays import Array, array_namespace, on_accelerator, to_numpy, unit_vectors, without_gradient
 from facefactor.camera.projection import depth_from_camera, project_points
 from facefactor.face.normals import vertex_normals
 from facefactor.light.spherical_harmonics import shade
@@ -87,36 +87,51 @@ def find_visible(
     height: int,
     width: int,
 ) -> Bool[Array, "batch vertices"]:
-    """Decide which vertices the camera sees; arguments as in `render_vertices`. On the CPU, without gradient.
+    """Decide which vertices the camera sees, without gradient; arguments as in `render_vertices`.
 
     A vertex is hidden when it lies farther than the z-buffer at its pixel by more than a margin and what its own
-    surface can slope within one pixel: pixel size × tan(angle between normal and view).
+    surface can slope within one pixel: pixel size × tan(angle between normal and view). Tensors on an accelerator are
+    tested there, all others on the CPU.
     """
-    is_visible = _depth_test(
-        to_numpy(vertices_camera), to_numpy(normals_camera), to_numpy(K), to_numpy(triangles), height, width
-    )
+    given = tuple(without_gradient(part) for part in (vertices_camera, normals_camera, K))
+    if on_accelerator(vertices_camera):
+        from facefactor.render.depth_buffer import nearest_depth_mm  # imports torch
+
+        vertices = given[0]
+        buffer = nearest_depth_mm(project_points(vertices, K), depth_from_camera(vertices), triangles, height, width)
+        return _depth_test(*given, buffer)
+    vertices, normals, intrinsics = (to_numpy(part) for part in given)
+    buffer = _depth_on_cpu(vertices, intrinsics, to_numpy(triangles), height, width)
+    is_visible = _depth_test(vertices, normals, intrinsics, buffer)
     return array_namespace(vertices_camera).asarray(is_visible, device=device(vertices_camera))
 
 
-def _depth_test(
-    vertices: np.ndarray, normals: np.ndarray, K: np.ndarray, triangles: np.ndarray, height: int, width: int
-) -> np.ndarray:
+def _depth_on_cpu(vertices: np.ndarray, K: np.ndarray, triangles: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Depth at each pixel, infinite where there is nothing."""
+    triangle_ids, weights = rasterise_camera(vertices, K, triangles, height, width)
+    entry = np.arange(len(vertices))[:, None, None, None]
+    surface_mm = (weights * depth_from_camera(vertices)[entry, triangles[triangle_ids]]).sum(axis=-1)
+    return np.where(triangle_ids >= 0, surface_mm, np.inf)
+
+
+def _depth_test(vertices: Array, normals: Array, K: Array, buffer_mm: Array) -> Array:
+    """Compare vertices with the depths (batch, height, width) at their pixels."""
+    xp = array_namespace(vertices)
+    batch, height, width = buffer_mm.shape
     positions_px, depth_mm = project_points(vertices, K), depth_from_camera(vertices)
+    x, y = positions_px[..., 0], positions_px[..., 1]
+    is_inside = (x >= 0.0) & (x < width) & (y >= 0.0) & (y < height)
+    column, row = (xp.astype(xp.where(is_inside, place, xp.zeros_like(place)), xp.int64) for place in (x, y))
+    first = xp.arange(batch, device=device(vertices))[:, None] * (height * width)
+    pixels = xp.reshape(first + row * width + column, (-1,))
+    nearest_mm = xp.reshape(xp.take(xp.reshape(buffer_mm, (-1,)), pixels, axis=0), depth_mm.shape)
+
     facing_cosine = facing_cosines(vertices, normals)
-    inside = np.all((positions_px >= 0.0) & (positions_px < (width, height)), axis=-1)
-
-    fragments = rasterise_camera(vertices, K, triangles, height, width)
-    column, row = np.moveaxis(np.where(inside[..., None], positions_px, 0.0).astype(np.intp), -1, 0)
-    entry = np.arange(len(vertices))[:, None]
-    triangle_ids, weights = (part[entry, row, column] for part in fragments)
-    surface_mm = (weights * depth_mm[entry[..., None], triangles[triangle_ids]]).sum(axis=-1)
-    nearest_mm = np.where(triangle_ids >= 0, surface_mm, np.inf)
-
-    cosine = np.clip(facing_cosine, MIN_FACING_COSINE, 1.0)
-    slope = np.sqrt(1.0 - cosine * cosine) / cosine
+    cosine = facing_cosine.clip(MIN_FACING_COSINE, 1.0)
+    slope = xp.sqrt(1.0 - cosine * cosine) / cosine
     pixel_mm = depth_mm / K[..., 0, 0, None]
     is_hidden = depth_mm > nearest_mm + HIDDEN_MARGIN_MM + pixel_mm * slope
-    return inside & (facing_cosine > MIN_FACING_COSINE) & (depth_mm > 0.0) & ~is_hidden
+    return is_inside & (facing_cosine > MIN_FACING_COSINE) & (depth_mm > 0.0) & ~is_hidden
 
 
 def facing_cosines(

@@ -11,9 +11,7 @@ from typing import no_type_check
 import numpy as np
 
 from facefactor.compiled import compile_kernel
-
-MIN_DEPTH_MM = 1e-3
-"""A triangle with a corner nearer than this, or behind the camera, is left out: there is no clipping."""
+from facefactor.render.rasterise import MIN_DEPTH_MM
 
 
 @compile_kernel
