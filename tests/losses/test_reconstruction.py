@@ -67,3 +67,12 @@ def test_pixels_outside_the_photo_are_not_compared(view, picture):
 def test_light_that_is_negative_or_far_from_the_scenes_costs(view, picture):
     dark = dataclasses.replace(view, irradiance=view.irradiance - 0.7)
     assert terms(dark, picture)["light_prior"] > terms(view, picture)["light_prior"] + 10 * 0.2**2 * 0.9
+
+
+def test_a_photo_without_colours_is_compared_without(view, picture):
+    tinted = dataclasses.replace(view, irradiance=torch.tensor([0.7, 0.5, 0.3]).expand(1, NUM, 3))
+    grey = linear_to_srgb((tinted.colour_linear[0, 0] * torch.tensor([0.2126, 0.7152, 0.0722])).sum())
+    assert terms(tinted, torch.full((1, 8, 8, 3), float(grey)))["photometric"] == pytest.approx(1e-3, rel=0.05)
+    coloured = torch.full((1, 8, 8, 3), float(grey))
+    coloured[0, 0, 0, 0] += 0.1  # a pixel that has a colour: it is a photo of something grey
+    assert terms(tinted, coloured)["photometric"] > 0.05

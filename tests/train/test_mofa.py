@@ -10,6 +10,7 @@ import torch
 
 from facefactor.apps.cli import main
 from facefactor.code.face_code import FaceCode
+from facefactor.data.exposure import Exposures
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus, exact_batch
 from facefactor.data.rare_photos import rare_expressions
@@ -23,7 +24,7 @@ from facefactor.train import mofa
 from facefactor.train.loop import LoopSettings
 from facefactor.train.mofa import MofaObjective, MofaSettings, train_mofa
 
-SETTINGS = MofaSettings(batch_size=4, faces=2, num_held_out=4)
+SETTINGS = MofaSettings(batch_size=4, faces=2, pairs=2, num_held_out=4, altered_share=0.0, grey_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_the_true_codes_look_like_their_photos(model, truth, seen):
     right = parts_of(model, truth, seen)
     assert set(right) == {
         "photometric", "shape_prior", "reflectance_prior", "expression_prior", "light_prior", "distance_prior",
-        "landmarks", "openings",
+        "landmarks", "openings", "population",
     }  # fmt: skip
     assert right["landmarks"] < 0.01
     assert right["openings"] < 0.01
@@ -140,6 +141,62 @@ def test_rendered_faces_add_the_loss_of_their_exact_codes(model, photos, faces, 
     assert parts_of(model, doubled, both)["faces"] < 1e-3
     wrong = truth.map(lambda part: torch.cat((part, part.roll(1, dims=0))))
     assert parts_of(model, wrong, both)["faces"] > 0.1
+
+
+def test_rendered_faces_that_are_answered_with_other_eyes_cost_by_their_opening(model, faces, truth, seen):
+    both, doubled = MixedBatch(seen.photos, faces.read(range(4))), truth.map(lambda part: torch.cat((part, part)))
+    blinking = doubled.expression.clone()
+    blinking[4:, :2] = 1.0 - blinking[4:, :2]
+    costs = [
+        parts_of(model, doubled.with_expression(blinking), both, dataclasses.replace(SETTINGS, faces_openings=weight))
+        for weight in (0.0, 10.0)
+    ]
+    assert costs[1]["faces"] > costs[0]["faces"] + 0.005
+
+
+def test_a_pair_is_explained_by_each_others_shape_and_skin(model, truth, seen):
+    """Answers that hold each other's identity explain a pair as well as the true codes explain the photos."""
+    pairs = MixedBatch(seen.photos, pairs=seen.photos)
+    right = parts_of(model, truth, seen)
+    exchanged = truth.map(lambda part: part[[1, 0, 3, 2]])
+    partners = truth.with_shape(exchanged.shape).with_reflectance(exchanged.reflectance)
+    twice = FaceCode.unpack(torch.cat((truth.pack(), partners.pack())))
+    assert parts_of(model, twice, pairs) == pytest.approx(right, rel=1e-4)
+    own = FaceCode.unpack(torch.cat((truth.pack(), truth.pack())))
+    assert parts_of(model, own, pairs)["landmarks"] > 3 * right["landmarks"]
+
+
+def test_darkened_photos_want_darker_light_and_the_same_skin(model, truth, seen, monkeypatch):
+    gain = torch.tensor([0.25, 0.5, 0.25, 0.5])
+    chosen = Exposures(gain, torch.zeros(4, dtype=torch.bool))
+    right = parts_of(model, truth, seen)
+    monkeypatch.setattr(mofa.Exposures, "draw", lambda *arguments: chosen)
+    darker = parts_of(model, truth.with_light(gain[:, None, None] * truth.illumination), seen)
+    assert darker["photometric"] < right["photometric"]  # dark colours are nearer to each other
+    assert darker["light_prior"] <= right["light_prior"]
+    bright = parts_of(model, truth, seen)
+    assert bright["light_prior"] > 1.5 * darker["light_prior"]
+    assert bright["photometric"] > 2 * darker["photometric"]
+
+
+def test_exact_codes_of_darkened_faces_have_darker_light(model, faces, truth, seen, monkeypatch):
+    both = MixedBatch(seen.photos, faces.read(range(4)))
+    chosen = Exposures(torch.full((4,), 0.3), torch.zeros(4, dtype=torch.bool))
+    monkeypatch.setattr(mofa.Exposures, "draw", lambda *arguments: chosen)
+    dim = truth.with_light(0.3 * truth.illumination)
+    right = parts_of(model, FaceCode.unpack(torch.cat((dim.pack(), dim.pack()))), both)["faces"]
+    bright = parts_of(model, FaceCode.unpack(torch.cat((dim.pack(), truth.pack()))), both)["faces"]
+    assert right < 1e-3
+    assert bright > right + 0.005
+
+
+def test_photos_of_the_same_people_are_drawn_beside_the_others(model, photos, faces, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(mofa, "MixedBatches", lambda *sources: made.append(MixedBatches(*sources)) or made[-1])
+    monkeypatch.setattr(PhotoCorpus, "name", lambda self, number: f"frames/p{number % 3}_{number}.jpg")
+    train_mofa(photos, faces, model, tmp_path, SETTINGS, short_loop(2), persons=photos)
+    assert len(made[0][0].pairs) == 2 * SETTINGS.pairs
+    assert (logged(tmp_path)[0]["photometric"]) > 0
 
 
 def test_a_few_photos_are_learnt_by_heart(model, photos, seen, tmp_path, monkeypatch):
@@ -213,7 +270,7 @@ def test_one_photo_is_too_few(model, photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "wrong",
     [{"batch_size": 0}, {"faces": 0}, {"landmarks": -1.0}, {"faces_weight": -0.1}, {"loader_workers": -1},
-     {"rare_repeats": -1}],
+     {"rare_repeats": -1}, {"pairs": 0}, {"population": -1.0}, {"altered_share": -0.1}, {"grey_share": 1.1}],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong: dict):
     with pytest.raises(ValueError, match="must be at least"):

@@ -234,6 +234,15 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         help="of `synthesize`: a third as many rendered faces in each step, to hold skin and light apart; may repeat",
     )
     mofa.add_argument(
+        "--persons",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="CORPUS",
+        help="of `prepare`: photos named PERSON_…, such as frames of videos; each step explains some pairs of one "
+        "person by each other's shape and skin; may repeat",
+    )
+    mofa.add_argument(
         "--landmarks",
         type=float,
         default=20.0,

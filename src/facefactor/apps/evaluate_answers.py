@@ -9,8 +9,9 @@ from pathlib import Path
 from facefactor import evaluate
 from facefactor.apps.progress import Progress
 from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
+from facefactor.data.photo_names import PERSON_NAME
 from facefactor.errors import AssetMissing, IncompatibleCode, PhotoError
-from facefactor.evaluate.answers import GROUP_NAME, KNOWN_LIGHT, PERSON_NAME, AnswerMeter, FaceAnswer
+from facefactor.evaluate.answers import GROUP_NAME, KNOWN_LIGHT, AnswerMeter, FaceAnswer
 from facefactor.evaluate.tables import Table, write_tables
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.engine import Engine

@@ -123,11 +123,13 @@ def run_mofa(options: argparse.Namespace) -> int:
     settings = MofaSettings(
         batch_size=options.batch_size,
         faces=max(1, options.batch_size // 3),
+        pairs=max(1, options.batch_size // 6),
         landmarks=options.landmarks,
         loader_workers=options.loader_workers,
     )
     loop = LoopSettings(num_steps=options.steps, learning_rate=options.learning_rate, seed=options.seed)
     photos, faces = PhotoCorpus(*options.corpus), SyntheticCorpus(*options.faces) if options.faces else None
+    persons = PhotoCorpus(*options.persons) if options.persons else None
     with launched_devices() as devices:
         train_mofa(
             photos,
@@ -136,6 +138,7 @@ def run_mofa(options: argparse.Namespace) -> int:
             options.out,
             settings,
             loop,
+            persons=persons,
             init=options.init,
             devices=devices,
             resume=options.resume,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from facefactor.arrays import Array, to_numpy
+from facefactor.arrays import Array, on_accelerator, to_numpy
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.errors import IncompatibleCode
 
@@ -234,7 +234,8 @@ def _check_sizes(code: FaceCode[Any]) -> None:
 
 
 def _check_expression(expression: Any) -> None:
-    if math.prod(expression.shape) == 0:
+    """Refuse weights outside [0, 1]; not on an accelerator, which would have to be waited for at every copy."""
+    if math.prod(expression.shape) == 0 or on_accelerator(expression):
         return
     lowest, highest = expression.min().item(), expression.max().item()
     if not (lowest >= 0.0 and highest <= 1.0):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """CropBatch: what every source of training data yields and every objective takes (torch)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -38,3 +39,23 @@ class CropBatch:
             code=None if self.code is None else self.code.map(lambda part: part.to(device)),
             coverage=None if self.coverage is None else self.coverage.to(device),
         )
+
+
+def join_batches(batches: Sequence[CropBatch]) -> CropBatch:
+    """Lay batches end to end, at least one; all of them have codes or none, and all tell what is covered or none."""
+    if len(batches) == 1:
+        return batches[0]
+
+    def join(name: str) -> Tensor | None:
+        parts = [getattr(batch, name) for batch in batches]
+        return None if parts[0] is None else torch.cat(parts)
+
+    packed = [batch.code.pack() for batch in batches if batch.code is not None]
+    return CropBatch(
+        *(
+            torch.cat([getattr(batch, name) for batch in batches])
+            for name in ("crops_srgb", "landmarks_px", "visibility")
+        ),
+        FaceCode.unpack(torch.cat(packed)) if packed else None,
+        join("coverage"),
+    )

@@ -111,6 +111,18 @@ def landmarks_of(sample: Sample) -> NDArray[np.float32]:
         raise IncompatibleCode(f"sample {sample.key} is no photo sample of this version: {error!r}") from None
 
 
+def photo_name_of(sample: Sample) -> str:
+    """Read the path of a sample's photo and nothing else.
+
+    Raises:
+        IncompatibleCode: it is no photo sample of this version.
+    """
+    try:
+        return str(sample.json()["photo"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise IncompatibleCode(f"sample {sample.key} is no photo sample of this version: {error!r}") from None
+
+
 def estimate_yaw_deg(landmarks_px: NDArray[np.floating]) -> float:
     """Estimate how far a face is turned left or right, from the mean head that fits its landmarks best.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facefactor.data.batch import CropBatch
 from facefactor.data.crops import JitterLimits, cut_crop, cut_landmarks, draw_crop, exact_crop
 from facefactor.data.epochs import EpochOrder, StepBatches
-from facefactor.data.photo_sample import PhotoSample, decode_photo_sample, landmarks_of
+from facefactor.data.photo_sample import PhotoSample, decode_photo_sample, landmarks_of, photo_name_of
 from facefactor.data.shards import PHOTOGRAPHS, JoinedCorpora
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.photo.crop import covered_pixels
@@ -49,6 +49,10 @@ class PhotoCorpus:
     def landmarks_px(self, index: int) -> NDArray[np.float32]:
         """Read one sample's landmarks alone, (478, 2) pixels of its stored crop: half the work."""
         return landmarks_of(self._samples[index])
+
+    def name(self, index: int) -> str:
+        """Read the path of one sample's photo, from the folder that was prepared."""
+        return photo_name_of(self._samples[index])
 
     def digest(self) -> str:
         """See `JoinedCorpora.digest`."""

@@ -29,6 +29,8 @@ WIDE_YAW_SHARE = 0.25
 YAW_LIMIT_DEG, PITCH_LIMIT_DEG, ROLL_LIMIT_DEG = 75.0, 35.0, 25.0
 YAW_SPREAD_DEG, PITCH_SPREAD_DEG, ROLL_SPREAD_DEG = 20.0, 11.0, 5.0
 WIDE_ROLL_SHARE = 0.2
+HARSH_AMBIENT = 0.34
+"""Ambient light of 0.25 to 1 below which, for one face in eight, there is one lamp and next to nothing beside it."""
 
 VISEMES: tuple[dict[str, float], ...] = (
     {"jawOpen": 0.7, "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3},
@@ -137,10 +139,13 @@ def draw_light(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, 
         frame, float32. A surface that faces the camera reflects 0.45 to 1.4 of its albedo, mostly near 0.95.
     """
     ambient = generator.uniform(0.25, 1.0)
+    is_harsh = ambient < HARSH_AMBIENT
+    if is_harsh:
+        ambient *= 0.3 * generator.random()
     fill = _ambient(ambient * _tint(generator, 0.05)) + _gradient(generator, 0.35 * ambient)
     key_direction = _lamp_direction(generator)
-    key = _lamp(key_direction, generator.uniform(0.0, 1.6) * _tint(generator, 0.08))
-    for _ in range(generator.integers(3)):
+    key = _lamp(key_direction, generator.uniform(0.6 if is_harsh else 0.0, 1.6) * _tint(generator, 0.08))
+    for _ in range(0 if is_harsh else generator.integers(3)):
         fill += _lamp(_lamp_direction(generator), generator.uniform(0.05, 0.4) * _tint(generator, 0.12))
     white_balance = _tint(generator, 0.06)
     facing = float(np.mean(harmonics(np.array([0.0, 0.15, 0.99])) * LAMBERT @ (fill + key)))

@@ -8,11 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from facefactor.code.face_code import FaceCode
-from facefactor.data.batch import CropBatch
+from facefactor.data.batch import CropBatch, join_batches
 from facefactor.data.epochs import EpochOrder, StepBatches
 from facefactor.data.shards import SYNTHETIC, JoinedCorpora
 from facefactor.data.synthetic import batch_of
@@ -75,21 +71,9 @@ class SyntheticBatches(StepBatches):
     def __getitem__(self, step: int) -> CropBatch:
         """Read the batch of a step, 0 and up."""
         draws = [order.draws(step) for order in self._orders()]
-        return _join([
+        return join_batches([
             corpus.read([index for _, index in drawn]) for (corpus, _), drawn in zip(self.sources, draws, strict=True)
         ])  # fmt: skip
 
     def _orders(self) -> list[EpochOrder]:
         return [EpochOrder(len(corpus), size, self.seed, self.rank, self.world_size) for corpus, size in self.sources]
-
-
-def _join(batches: Sequence[CropBatch]) -> CropBatch:
-    """Lay batches with codes end to end."""
-    if len(batches) == 1:
-        return batches[0]
-
-    def join(name: str) -> Tensor:
-        return torch.cat([getattr(batch, name) for batch in batches])
-
-    packed = torch.cat([batch.code.pack() for batch in batches if batch.code is not None])
-    return CropBatch(join("crops_srgb"), join("landmarks_px"), join("visibility"), FaceCode.unpack(packed))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facefactor.code.face_code import FaceCode
+from facefactor.data.photo_names import PERSON_NAME
 from facefactor.errors import AssetMissing
 from facefactor.evaluate.tables import Table
 from facefactor.face.albedo import albedo_from_log
@@ -32,7 +33,6 @@ KNOWN_LIGHT = re.compile(r"^(?P<person>[^_]+)_P\d+A(?P<azimuth>[+-]\d+)E(?P<elev
 GROUP_NAME = re.compile(r"^(?P<age>\d+)_(?P<sex>[01])_(?P<group>[0-4])_")
 """The UTKFace names."""
 GROUPS = ("White", "Black", "Asian", "Indian", "other")
-PERSON_NAME = re.compile(r"^(?P<person>[^_]+)_")
 MOST_AZIMUTH_DEG = 90.0
 AZIMUTH_BINS_DEG = ((0.0, 30.0), (30.0, 60.0), (60.0, 91.0))
 CLOSED_EYE_MM = 1.2

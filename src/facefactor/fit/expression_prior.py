@@ -30,6 +30,11 @@ class ExpressionPrior:
     precision: Float[Tensor, "52 52"]
     """Inverse of the covariance."""
 
+    def distance(self, expression: Float[Tensor, "batch 52"]) -> Float[Tensor, " batch"]:
+        """Half the squared Mahalanobis distance from the mean."""
+        from_mean = expression - self.mean.to(expression)
+        return 0.5 * (from_mean @ self.precision.to(expression) * from_mean).sum(dim=-1)
+
     @classmethod
     def independent(cls) -> "ExpressionPrior":
         """Every weight about zero on its own, as in `geometry_stage`."""

@@ -11,16 +11,21 @@ in its own way.
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from facefactor.code.face_code import FaceCode
+from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS
 from facefactor.losses.light import light_prior, negative_light
 from facefactor.losses.photometric import colour_distance, explained_share, photometric_loss
 from facefactor.losses.prior import distance_prior, expression_prior, gaussian_prior
 from facefactor.photo.colour import linear_to_srgb
 from facefactor.render.face_view import FaceView, VertexMasks
 from facefactor.render.vertex import sample_picture
+
+GREY_CHROMA = 0.02
+"""Largest difference of a pixel's channels, of [0, 1], in a photo without colours."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,9 @@ def colours_and_priors(
         masks: of the face model.
         weights: of the terms.
     """
+    colour_linear = _without_what_grey_photos_lack(view.colour_linear, picture_srgb)
     inside = view.weights * sample_picture(covered, view.positions_px.detach())[..., 0]
-    distance = colour_distance(sample_picture(picture_srgb, view.positions_px), linear_to_srgb(view.colour_linear))
+    distance = colour_distance(sample_picture(picture_srgb, view.positions_px), linear_to_srgb(colour_linear))
     trusted = inside * explained_share(distance, inside > 0, weights.tolerance)
     return {
         "photometric": weights.photometric * photometric_loss(distance, trusted),
@@ -76,3 +82,13 @@ def colours_and_priors(
         + weights.negative_light * negative_light(view.irradiance[:, masks.compared]),
         "distance_prior": weights.distance * distance_prior(code.translation),
     }
+
+
+def _without_what_grey_photos_lack(
+    colour_linear: Float[Tensor, "batch vertices 3"], picture_srgb: Float[Tensor, "batch height width 3"]
+) -> Float[Tensor, "batch vertices 3"]:
+    """Take the colours from faces whose photos have none: those say how bright the skin is, and nothing of its hue."""
+    chroma = picture_srgb.amax(dim=-1) - picture_srgb.amin(dim=-1)
+    is_grey = chroma.amax(dim=(1, 2)) < GREY_CHROMA
+    luminance = colour_linear @ colour_linear.new_tensor(LUMINANCE_WEIGHTS)
+    return torch.where(is_grey[:, None, None], luminance[..., None], colour_linear)

@@ -49,8 +49,10 @@ def nearest_depth_mm(
     largest = size[entry, face].amax(dim=-1)
 
     nearness = torch.zeros(len(vertices_px) * height * width, dtype=depth_mm.dtype, device=depth_mm.device)
-    smaller = 0
+    smaller, most = 0, int(largest.max()) if len(largest) else 0
     for window in WINDOWS_PX:
+        if smaller >= most:
+            break
         chosen = ((largest > smaller) & (largest <= window)).nonzero()[:, 0]
         for some in chosen.split(max(1, PIXELS_AT_ONCE // window**2)):
             _draw(nearness, entry[some], corners[some], depths[some], first[some], window, height, width)

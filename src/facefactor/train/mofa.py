@@ -5,9 +5,13 @@
 
 The code in the middle has meaning because what follows the encoder is no network but the formulas of
 `render/face_view.py`, whose gradients train it. The loss is the fit's (`losses/reconstruction.py`), with the landmarks
-of `prepare` beside the colours (the paper's surrogate task; a weight of 0 leaves them out). Beyond the paper, each step
-may also show some rendered faces, whose codes are known: photos say what real skin and light look like, rendered faces
-hold shape, skin tone and light apart, which no single photo can.
+of `prepare` beside the colours (the paper's surrogate task; a weight of 0 leaves them out). Beyond the paper:
+
+- Each step may show rendered faces, whose codes are known: photos say what real skin and light look like, rendered
+  faces hold shape, skin tone and light apart, which no single photo can.
+- Of two photos of one person, each is explained with the shape and the reflectance that was answered to the other.
+- Some photos are darkened, and the light is expected to be darker by as much: so the skin is not. Some lose their
+  colours, and are compared without.
 """
 
 import dataclasses
@@ -17,18 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from facefactor.code.face_code import FaceCode
-from facefactor.data.batch import CropBatch
+from facefactor.data.batch import CropBatch, join_batches
+from facefactor.data.exposure import Exposures
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus
 from facefactor.data.rare_photos import rare_expressions
+from facefactor.data.same_person import PairBatches, persons_of
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing
 from facefactor.face.model import FaceModel
+from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.losses.landmark import CropLandmarks, landmark_distance, landmark_weights, opening_distance
 from facefactor.losses.light import scene_white
 from facefactor.losses.reconstruction import ReconstructionWeights, colours_and_priors
@@ -53,6 +61,8 @@ class MofaSettings:
     """Photos per optimiser step and process."""
     faces: int = 16
     """Rendered faces beside them, where there is a corpus of such."""
+    pairs: int = 8
+    """Pairs of photos of one person beside them, where there is a corpus of such."""
     rare_repeats: int = 5
     """How often more than others a photo is drawn that shows a closed eye or a wide open mouth."""
     landmarks: float = 20.0
@@ -61,6 +71,14 @@ class MofaSettings:
     """Of the distance in how far eyes and mouth are opened, in the same units; not used without landmarks."""
     faces_weight: float = 0.15
     """Of the regime `inverse`'s loss on rendered faces."""
+    faces_openings: float = 10.0
+    """Of their openings' distance, as of photos'."""
+    population: float = 3e-4
+    """Of how unlikely the expression is among random ones, half a squared Mahalanobis distance."""
+    altered_share: float = 0.4
+    """Of photos and faces, that are exposed otherwise."""
+    grey_share: float = 0.08
+    """Of photos and faces, that lose their colours."""
     weights: ReconstructionWeights = ReconstructionWeights(photometric=3.0, light=1.5e-2)  # noqa: RUF009 (it is frozen)
     """Of colours and priors."""
     num_held_out: int = 256
@@ -69,15 +87,21 @@ class MofaSettings:
     """Processes that read ahead; 0 reads each batch when it is its turn."""
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.faces, self.num_held_out) < 1:
-            sizes = f"{self.batch_size}, {self.faces} and {self.num_held_out}"
-            raise ValueError(f"batch_size, faces and num_held_out must be at least 1, got {sizes}")
+        if min(self.batch_size, self.faces, self.pairs, self.num_held_out) < 1:
+            sizes = f"{self.batch_size}, {self.faces}, {self.pairs} and {self.num_held_out}"
+            raise ValueError(f"batch_size, faces, pairs and num_held_out must be at least 1, got {sizes}")
         if min(self.rare_repeats, self.loader_workers) < 0:
             counts = f"{self.rare_repeats} and {self.loader_workers}"
             raise ValueError(f"rare_repeats and loader_workers must be at least 0, got {counts}")
-        if min(self.landmarks, self.openings, self.faces_weight) < 0:
-            weights = f"{self.landmarks}, {self.openings} and {self.faces_weight}"
-            raise ValueError(f"landmarks, openings and faces_weight must be at least 0, got {weights}")
+        weights = self.landmarks, self.openings, self.faces_weight, self.faces_openings, self.population
+        if min(weights) < 0:
+            raise ValueError(
+                "landmarks, openings, faces_weight, faces_openings and population must be at least 0, got "
+                f"{', '.join(map(str, weights))}"
+            )
+        if not (0 <= self.altered_share <= 1 and 0 <= self.grey_share <= 1):
+            shares = f"{self.altered_share} and {self.grey_share}"
+            raise ValueError(f"altered_share and grey_share must be at least 0 and at most 1, got {shares}")
 
 
 def train_mofa(
@@ -88,6 +112,7 @@ def train_mofa(
     settings: MofaSettings,
     loop: LoopSettings,
     *,
+    persons: PhotoCorpus | None = None,
     init: Path | None = None,
     devices: Devices | None = None,
     resume: bool = False,
@@ -101,12 +126,13 @@ def train_mofa(
         folder: of the run.
         settings: of the regime.
         loop: of the loop.
+        persons: photos of people of whom there are several, named PERSON_…; None where it is not known who is shown.
         init: weights to start from; random ones when left out.
         devices: see `loop.train`.
         resume: go on from the folder's last checkpoint.
 
     Raises:
-        AssetMissing: the weights to start from are not there, or there are fewer than two photos.
+        AssetMissing: the weights to start from are not there, there are fewer than two photos, or no two of one person.
         IncompatibleCode: the weights are of another architecture.
         FaceError, OutputUnwritable, FloatingPointError: see `loop.train`.
     """
@@ -120,9 +146,11 @@ def train_mofa(
     learnt, held_out = split_numbers(len(photos), settings.num_held_out)
     rare = rare_expressions(photos, learnt) if settings.rare_repeats else ()
     drawn = learnt + settings.rare_repeats * rare
+    place = {"rank": devices.rank, "world_size": devices.count}
     batches = MixedBatches(
-        PhotoBatches(photos, settings.batch_size, drawn, loop.seed, rank=devices.rank, world_size=devices.count),
-        None if faces is None else SyntheticBatches(((faces, settings.faces),), loop.seed, devices.rank, devices.count),
+        PhotoBatches(photos, settings.batch_size, drawn, loop.seed, **place),
+        None if faces is None else SyntheticBatches(((faces, settings.faces),), loop.seed, **place),
+        None if persons is None else PairBatches(persons, persons_of(persons), settings.pairs, loop.seed, **place),
     )
     return train(
         encoder,
@@ -131,7 +159,7 @@ def train_mofa(
         loop,
         folder,
         config={"regime": REGIME, **dataclasses.asdict(settings), "init": None if init is None else str(init)},
-        data_hash=_data_hash(photos, faces),
+        data_hash=_data_hash(photos, faces, persons),
         validate=HeldOutPhotos(photos, held_out, model) if devices.is_first else None,
         devices=devices,
         resume=resume,
@@ -150,36 +178,64 @@ class MofaObjective:
         self._settings = settings
         self._viewer = FaceViewer.of(model, ENCODER_CROP_PX)
         self._landmarks, self._landmark_weights = CropLandmarks(model), landmark_weights()
-        self._of_faces = InverseObjective(model, "picture")
+        self._population = expressions_of_random_faces()
+        self._of_exact_codes = InverseObjective(model, "picture")
 
     def __call__(self, encoder: nn.Module, batch: MixedBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         device = next(encoder.parameters()).device
-        photos = batch.photos.to(device)
+        self._viewer = self._viewer.to(device)
+        photos, num_pairs = batch.photos, 0
+        if batch.pairs is not None:
+            photos, num_pairs = join_batches((photos, batch.pairs)), len(batch.pairs) // 2
+        photos, white = self._expose(photos.to(device))
         if batch.faces is None:
-            return self._of_photos(encoder(photos.crops_srgb), photos)
-        faces = batch.faces.to(device)
+            return self._of_photos(encoder(photos.crops_srgb), photos, white, num_pairs)
+        faces = self._expose(batch.faces.to(device))[0]
         answer = encoder(torch.cat((photos.crops_srgb, faces.crops_srgb)))
-        loss, parts = self._of_photos(answer[: len(photos)], photos)
-        of_faces = self._settings.faces_weight * self._of_faces.distance(answer[len(photos) :], faces).mean()
+        loss, parts = self._of_photos(answer[: len(photos)], photos, white, num_pairs)
+        of_faces = self._of_faces(answer[len(photos) :], faces).mean()
         return loss + of_faces, {**parts, "faces": of_faces}
 
-    def _of_photos(self, answer: FaceCode[Tensor], photos: CropBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """How badly codes explain their photos."""
-        viewer, settings = self._viewer.to(photos.crops_srgb.device), self._settings
-        pictures = photos.crops_srgb.movedim(1, -1)
+    def _expose(self, batch: CropBatch) -> tuple[CropBatch, Tensor]:
+        """Darken some crops, or take their colours; with them the light of exact codes, and the scenes' whites."""
+        shares = self._settings.altered_share, self._settings.grey_share
+        exposures = Exposures.draw(len(batch), *shares, batch.crops_srgb.device)
+        crops = exposures.without_colours(batch.crops_srgb)
+        white = scene_white(srgb_to_linear(crops.movedim(1, -1)[:, ::WHITE_STRIDE, ::WHITE_STRIDE]))
+        code, gain = batch.code, exposures.gain
+        if code is not None:
+            code = code.with_light(gain[:, None, None] * code.illumination)
+        return dataclasses.replace(batch, crops_srgb=exposures.expose(crops), code=code), gain[:, None] * white
+
+    def _of_photos(
+        self, answer: FaceCode[Tensor], photos: CropBatch, white: Tensor, num_pairs: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """How badly codes explain their photos, the last of which are pairs."""
+        viewer, settings = self._viewer, self._settings
+        answer = _with_partners_identity(answer, num_pairs)
         terms = colours_and_priors(
             answer,
             viewer.look(answer),
-            pictures,
+            photos.crops_srgb.movedim(1, -1),
             _covered(photos),
-            scene_white(srgb_to_linear(pictures[:, ::WHITE_STRIDE, ::WHITE_STRIDE])),
+            white,
             viewer.masks,
             settings.weights,
         )
         if settings.landmarks:
             terms |= self._of_landmarks(answer, photos)
+        if settings.population:
+            terms["population"] = settings.population * self._population.distance(answer.expression)
         parts = {name: term.mean() for name, term in terms.items()}
         return torch.stack(list(parts.values())).sum(), parts
+
+    def _of_faces(self, answer: FaceCode[Tensor], faces: CropBatch) -> Float[Tensor, " batch"]:
+        """How far codes are from the exact ones of rendered faces."""
+        settings = self._settings
+        distance = settings.faces_weight * self._of_exact_codes.distance(answer, faces)
+        projected_px, everywhere = self._landmarks.project(answer), torch.ones_like(faces.visibility)
+        opening = opening_distance(projected_px, faces.landmarks_px, everywhere, ENCODER_CROP_PX)
+        return distance + settings.faces_openings * opening
 
     def _of_landmarks(self, answer: FaceCode[Tensor], photos: CropBatch) -> dict[str, Tensor]:
         """The same by the landmarks that are known of the photos."""
@@ -190,6 +246,15 @@ class MofaObjective:
         return {"landmarks": settings.landmarks * distance, "openings": settings.openings * opening}
 
 
+def _with_partners_identity(answer: FaceCode[Tensor], num_pairs: int) -> FaceCode[Tensor]:
+    """Exchange shape and reflectance within the last pairs of a batch: both show one person."""
+    if not num_pairs:
+        return answer
+    places = torch.arange(len(answer.shape), device=answer.shape.device)
+    places[-2 * num_pairs :] = places[-2 * num_pairs :].reshape(-1, 2).flip(1).flatten()
+    return answer.with_shape(answer.shape[places]).with_reflectance(answer.reflectance[places])
+
+
 def _covered(photos: CropBatch) -> Tensor:
     """(batch, height, width, 1): 1 where a crop shows its photo."""
     if photos.coverage is None:
@@ -197,7 +262,7 @@ def _covered(photos: CropBatch) -> Tensor:
     return photos.coverage.to(photos.crops_srgb)[..., None]
 
 
-def _data_hash(photos: PhotoCorpus, faces: SyntheticCorpus | None) -> str:
+def _data_hash(photos: PhotoCorpus, *others: SyntheticCorpus | PhotoCorpus | None) -> str:
     """First 16 digits of the SHA-256 of what is learnt from."""
-    digests = photos.digest() + ("" if faces is None else faces.digest())
+    digests = photos.digest() + "".join("" if other is None else other.digest() for other in others)
     return hashlib.sha256(digests.encode()).hexdigest()[:16]
