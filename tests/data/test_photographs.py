@@ -57,11 +57,11 @@ def test_an_exact_batch_is_the_middle_of_the_stored_crops(corpus: PhotoCorpus) -
 
 
 def test_limits_of_nothing_give_the_exact_batch(corpus: PhotoCorpus) -> None:
-    assert_equal_batches(corpus.read_jittered([(0, 4), (7, 2)], 0, STILL), exact_batch([corpus[4], corpus[2]]))
+    assert_equal_batches(corpus.read_jittered([4, 2], [(0, 4), (7, 2)], STILL), exact_batch([corpus[4], corpus[2]]))
 
 
 def test_a_mirrored_sample_is_the_mirror_image(corpus: PhotoCorpus) -> None:
-    mirrored, exact = corpus.read_jittered([(0, 4)], 0, JitterLimits(0.0, 1.0, 0.0, 1.0)), exact_batch([corpus[4]])
+    mirrored, exact = corpus.read_jittered([4], [(0,)], JitterLimits(0.0, 1.0, 0.0, 1.0)), exact_batch([corpus[4]])
     torch.testing.assert_close(mirrored.crops_srgb, exact.crops_srgb.flip(-1))
     expected_px = (128, 0) + exact.landmarks_px[0].numpy()[mirror_permutation()] * (-1, 1)
     np.testing.assert_allclose(mirrored.landmarks_px[0], expected_px, atol=1e-4)
@@ -85,7 +85,7 @@ def test_an_epoch_shows_every_sample_once_over_all_devices(corpus: PhotoCorpus, 
     seen = [batches.order.draw(p) for batches in ranks[:1] for p in range(10)]
     assert sorted(index for _, index in seen) == list(range(10))
     shown = torch.cat([batches[step].landmarks_px for step in steps for batches in ranks])
-    stream = corpus.read_jittered(seen, 0, JitterLimits())
+    stream = corpus.read_jittered([index for _, index in seen], [(0, *draw) for draw in seen], JitterLimits())
     assert Counter(map(float, shown[:, 1, 0])) == Counter(map(float, stream.landmarks_px[:, 1, 0]))
 
 
@@ -94,7 +94,7 @@ def test_epochs_and_seeds_differ_in_order_and_jitter(corpus: PhotoCorpus) -> Non
         return [PhotoBatches(corpus, 1, seed=seed).order.draw(10 * epoch + place)[1] for place in range(10)]
 
     assert len({tuple(order(0, 0)), tuple(order(0, 1)), tuple(order(1, 0)), tuple(range(10))}) == 4
-    first, second = (corpus.read_jittered([(epoch, 4)], 0, JitterLimits()) for epoch in (0, 1))
+    first, second = (corpus.read_jittered([4], [(0, epoch, 4)], JitterLimits()) for epoch in (0, 1))
     assert not torch.equal(first.crops_srgb, second.crops_srgb)
 
 
@@ -104,11 +104,16 @@ def test_a_batch_may_be_larger_than_the_corpus(corpus: PhotoCorpus) -> None:
 
 def test_only_the_samples_that_are_named_are_drawn(corpus: PhotoCorpus, monkeypatch) -> None:
     drawn: list[int] = []
-    monkeypatch.setattr(PhotoCorpus, "read_jittered", lambda self, draws, *rest: drawn.extend(n for _, n in draws))
+    monkeypatch.setattr(PhotoCorpus, "read_jittered", lambda self, numbers, *rest: drawn.extend(numbers))
     batches = PhotoBatches(corpus, 2, numbers=(1, 4, 7))
     for step in range(6):
         batches[step]
     assert sorted(drawn) == sorted((1, 4, 7) * 4)
+
+
+def test_a_sample_that_is_named_twice_is_drawn_twice_with_a_jitter_of_each(corpus: PhotoCorpus) -> None:
+    crops = PhotoBatches(corpus, 3, numbers=(4, 4, 7))[0].crops_srgb
+    assert all(not torch.equal(first, second) for first, second in itertools.combinations(crops, 2))
 
 
 def test_several_corpora_are_one_laid_end_to_end(photo_corpus_folder: Path) -> None:

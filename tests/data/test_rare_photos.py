@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import numpy as np
 import pytest
 
 from facefactor.camera.pose import matrix_from_euler_deg
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.data import rare_photos
+from facefactor.data.photo_sample import encode_photo_sample
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.rare_photos import is_rare, rare_expressions
+from facefactor.data.shards import PHOTOGRAPHS, CorpusRecord, write_corpus_record, write_shard
 from facefactor.face.linear_bases import LinearBases, in_triangles, linear_weights
 from facefactor.face.model import load_face_model
 
@@ -50,6 +55,13 @@ def test_the_rare_ones_of_a_corpus_are_named(photo_corpus_folder, monkeypatch) -
     assert rare_expressions(photos, (1, 9)) == ()
 
 
-def test_landmarks_are_read_without_their_picture(photo_corpus_folder) -> None:
-    photos = PhotoCorpus(photo_corpus_folder)
-    np.testing.assert_array_equal(photos.landmarks_px(3), photos[3].landmarks_px)
+def test_other_processes_find_the_same(photo_corpus_folder, tmp_path, monkeypatch) -> None:
+    plain = PhotoCorpus(photo_corpus_folder)[0]
+    faces = [landmarks_px(), landmarks_px(eyeBlinkLeft=0.8), landmarks_px(), landmarks_px(jawOpen=0.7)]
+    samples = [
+        encode_photo_sample(dataclasses.replace(plain, landmarks_px=face.astype(np.float32)), f"{number:08d}")
+        for number, face in enumerate(faces)
+    ]
+    write_corpus_record(tmp_path, CorpusRecord(PHOTOGRAPHS, (write_shard(tmp_path / "a.tar", samples),)))
+    monkeypatch.setattr(rare_photos, "PORTION", 2)
+    assert rare_expressions(PhotoCorpus(tmp_path), range(4), workers=2) == (1, 3)

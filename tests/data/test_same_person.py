@@ -31,10 +31,11 @@ def test_a_pair_is_two_photos_of_one_person_and_not_mirrored(corpus, monkeypatch
     drawn = []
     original = PhotoCorpus.read_jittered
 
-    def watch(self, draws, seed, limits):
-        drawn.extend(number for _, number in draws)
+    def watch(self, numbers, seeds, limits):
+        drawn.extend(numbers)
+        assert len(set(seeds)) == len(numbers)
         assert limits.mirror_probability == 0.0
-        return original(self, draws, seed, limits)
+        return original(self, numbers, seeds, limits)
 
     monkeypatch.setattr(PhotoCorpus, "read_jittered", watch)
     persons = persons_of(corpus)

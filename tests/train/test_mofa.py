@@ -256,7 +256,7 @@ def test_held_out_photos_are_never_learnt_from(model, photos, tmp_path, monkeypa
 
 
 def test_batches_hold_as_many_photos_and_faces_as_asked_for(photos, faces):
-    batches = MixedBatches(PhotoBatches(photos, 3, (1, 4, 7)), SyntheticBatches(((faces, 2),)))
+    batches = MixedBatches(PhotoBatches(photos, 3, numbers=(1, 4, 7)), SyntheticBatches(((faces, 2),)))
     assert (len(batches[0].photos), len(batches[0].faces)) == (3, 2)
     assert MixedBatches(PhotoBatches(photos, 3), None)[0].faces is None
 

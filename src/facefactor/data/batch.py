@@ -46,16 +46,15 @@ def join_batches(batches: Sequence[CropBatch]) -> CropBatch:
     if len(batches) == 1:
         return batches[0]
 
-    def join(name: str) -> Tensor | None:
-        parts = [getattr(batch, name) for batch in batches]
-        return None if parts[0] is None else torch.cat(parts)
+    def join(parts: Sequence[Tensor | None]) -> Tensor | None:
+        known = [part for part in parts if part is not None]
+        return torch.cat(known) if known else None
 
-    packed = [batch.code.pack() for batch in batches if batch.code is not None]
+    packed = join([None if batch.code is None else batch.code.pack() for batch in batches])
     return CropBatch(
-        *(
-            torch.cat([getattr(batch, name) for batch in batches])
-            for name in ("crops_srgb", "landmarks_px", "visibility")
-        ),
-        FaceCode.unpack(torch.cat(packed)) if packed else None,
-        join("coverage"),
+        torch.cat([batch.crops_srgb for batch in batches]),
+        torch.cat([batch.landmarks_px for batch in batches]),
+        torch.cat([batch.visibility for batch in batches]),
+        None if packed is None else FaceCode.unpack(packed),
+        join([batch.coverage for batch in batches]),
     )

@@ -76,7 +76,7 @@ class StepBatches(Dataset[BatchT]):
             first: step, 0 and up.
             num_workers: processes that make batches ahead; 0 makes them when they are asked for.
         """
-        context = _fresh_processes() if num_workers else None
+        context = fresh_processes() if num_workers else None
         steps = range(first, sys.maxsize)
         loader = DataLoader(
             self, batch_size=None, sampler=steps, num_workers=num_workers, multiprocessing_context=context
@@ -84,7 +84,7 @@ class StepBatches(Dataset[BatchT]):
         return iter(loader)
 
 
-def _fresh_processes() -> str:
+def fresh_processes() -> str:
     """How processes are started that share no thread with this one.
 
     A spawned process that is stopped while it hands a batch over may abort in the interpreter's clean-up, with a line

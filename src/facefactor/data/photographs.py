@@ -3,7 +3,7 @@
 
     step, rank ─► numbers of the samples ─read─► stored crops ─cut (jitter)─► CropBatch
 
-Which samples a step sees is said in `epochs.py`; the jitter of a sample is drawn from (seed, epoch, number).
+Which samples a step sees is said in `epochs.py`; the jitter of a sample is drawn from (seed, epoch, place in it).
 """
 
 from collections.abc import Sequence
@@ -58,16 +58,18 @@ class PhotoCorpus:
         """See `JoinedCorpora.digest`."""
         return self._samples.digest()
 
-    def read_jittered(self, draws: Sequence[tuple[int, int]], seed: int, limits: JitterLimits) -> CropBatch:
+    def read_jittered(
+        self, numbers: Sequence[int], seeds: Sequence[tuple[int, ...]], limits: JitterLimits
+    ) -> CropBatch:
         """Read samples in crops of their own.
 
         Args:
-            draws: epoch and sample number of each.
-            seed: of the jitter.
+            numbers: of the samples.
+            seeds: of the jitter of each.
             limits: of the jitter.
         """
-        crops = [draw_crop(np.random.default_rng((seed, epoch, index)), limits) for epoch, index in draws]
-        return _cut_batch([self[index] for _, index in draws], crops)
+        crops = [draw_crop(np.random.default_rng(seed), limits) for seed in seeds]
+        return _cut_batch([self[number] for number in numbers], crops)
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,11 @@ class PhotoBatches(StepBatches):
     Args:
         corpus: where the samples are.
         batch_size: samples per step and process.
-        numbers: of the samples that are drawn; all by default.
         seed: of the order and the jitter, at least 0.
-        limits: of the jitter.
         rank: this process among those of the run.
         world_size: how many processes the run has.
+        numbers: of the samples that are drawn, one that is there twice twice as often; all by default.
+        limits: of the jitter.
 
     Raises:
         ValueError: a size is below one, or the rank is none of the run's.
@@ -89,11 +91,11 @@ class PhotoBatches(StepBatches):
 
     corpus: PhotoCorpus
     batch_size: int
-    numbers: tuple[int, ...] | None = None
     seed: int = 0
-    limits: JitterLimits = DEFAULT_LIMITS
     rank: int = 0
     world_size: int = 1
+    numbers: tuple[int, ...] | None = None
+    limits: JitterLimits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
         _ = self.order  # refuses sizes that make no sense
@@ -107,9 +109,8 @@ class PhotoBatches(StepBatches):
     def __getitem__(self, step: int) -> CropBatch:
         """Make the batch of a step, 0 and up."""
         draws = self.order.draws(step)
-        if self.numbers is not None:
-            draws = [(epoch, self.numbers[place]) for epoch, place in draws]
-        return self.corpus.read_jittered(draws, self.seed, self.limits)
+        numbers = [place if self.numbers is None else self.numbers[place] for _, place in draws]
+        return self.corpus.read_jittered(numbers, [(self.seed, *draw) for draw in draws], self.limits)
 
 
 def exact_batch(samples: Sequence[PhotoSample]) -> CropBatch:

@@ -40,9 +40,9 @@ class PairBatches(StepBatches[CropBatch]):
         persons: see `persons_of`.
         num_pairs: of a step and process, each of another person as far as there are so many.
         seed: of order, choice and jitter, at least 0.
-        limits: of the jitter; nothing is mirrored, since a mirrored face is another person's.
         rank: this process among those of the run.
         world_size: how many processes the run has.
+        limits: of the jitter; nothing is mirrored, since a mirrored face is another person's.
 
     Raises:
         ValueError: a size is below one, or the rank is none of the run's.
@@ -52,21 +52,22 @@ class PairBatches(StepBatches[CropBatch]):
     persons: dict[str, tuple[int, ...]]
     num_pairs: int
     seed: int = 0
-    limits: JitterLimits = DEFAULT_LIMITS
     rank: int = 0
     world_size: int = 1
+    limits: JitterLimits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
         _ = self._order  # refuses sizes that make no sense
 
     def __getitem__(self, step: int) -> CropBatch:
         """Make the batch of a step, 0 and up."""
-        names, draws = sorted(self.persons), []
-        for epoch, place in self._order.draws(step):
-            generator = np.random.default_rng((self.seed, epoch, place))
-            pair = generator.choice(self.persons[names[place]], size=2, replace=False)
-            draws += [(epoch, int(number)) for number in pair]
-        return self.corpus.read_jittered(draws, self.seed, replace(self.limits, mirror_probability=0.0))
+        names, numbers, seeds = sorted(self.persons), [], []
+        for draw in self._order.draws(step):
+            seed = self.seed, *draw
+            pair = np.random.default_rng(seed).choice(self.persons[names[draw[1]]], size=2, replace=False)
+            numbers += pair.tolist()
+            seeds += [(*seed, 0), (*seed, 1)]
+        return self.corpus.read_jittered(numbers, seeds, replace(self.limits, mirror_probability=0.0))
 
     @cached_property
     def _order(self) -> EpochOrder:

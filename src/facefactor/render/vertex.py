@@ -93,16 +93,14 @@ def find_visible(
     surface can slope within one pixel: pixel size × tan(angle between normal and view). Tensors on an accelerator are
     tested there, all others on the CPU.
     """
-    given = tuple(without_gradient(part) for part in (vertices_camera, normals_camera, K))
     if on_accelerator(vertices_camera):
         from facefactor.render.depth_buffer import nearest_depth_mm  # imports torch
 
-        vertices = given[0]
+        vertices = without_gradient(vertices_camera)
         buffer = nearest_depth_mm(project_points(vertices, K), depth_from_camera(vertices), triangles, height, width)
-        return _depth_test(*given, buffer)
-    vertices, normals, intrinsics = (to_numpy(part) for part in given)
-    buffer = _depth_on_cpu(vertices, intrinsics, to_numpy(triangles), height, width)
-    is_visible = _depth_test(vertices, normals, intrinsics, buffer)
+        return _depth_test(vertices, without_gradient(normals_camera), K, buffer)
+    arrays = to_numpy(vertices_camera), to_numpy(normals_camera), to_numpy(K)
+    is_visible = _depth_test(*arrays, _depth_on_cpu(arrays[0], arrays[2], to_numpy(triangles), height, width))
     return array_namespace(vertices_camera).asarray(is_visible, device=device(vertices_camera))
 
 

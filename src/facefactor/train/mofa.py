@@ -144,13 +144,13 @@ def train_mofa(
     if init is not None:
         load_weights(encoder, init)
     learnt, held_out = split_numbers(len(photos), settings.num_held_out)
-    rare = rare_expressions(photos, learnt) if settings.rare_repeats else ()
+    rare = rare_expressions(photos, learnt, settings.loader_workers) if settings.rare_repeats else ()
     drawn = learnt + settings.rare_repeats * rare
-    place = {"rank": devices.rank, "world_size": devices.count}
+    place = loop.seed, devices.rank, devices.count
     batches = MixedBatches(
-        PhotoBatches(photos, settings.batch_size, drawn, loop.seed, **place),
-        None if faces is None else SyntheticBatches(((faces, settings.faces),), loop.seed, **place),
-        None if persons is None else PairBatches(persons, persons_of(persons), settings.pairs, loop.seed, **place),
+        PhotoBatches(photos, settings.batch_size, *place, numbers=drawn),
+        None if faces is None else SyntheticBatches(((faces, settings.faces),), *place),
+        None if persons is None else PairBatches(persons, persons_of(persons), settings.pairs, *place),
     )
     return train(
         encoder,
