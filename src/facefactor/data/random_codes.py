@@ -199,7 +199,7 @@ def _set_eyes(weights: np.ndarray, generator: np.random.Generator) -> None:
     elif kind < 0.22:  # on the way
         lids = generator.uniform(0.2, 0.9)
     weights[[left, right]] = np.clip(lids + 0.03 * generator.standard_normal(2), 0.0, 1.0)
-    if 0.22 <= kind < 0.28:  # a wink
+    if 0.22 <= kind < 0.34:  # a wink
         weights[generator.choice([left, right])] = generator.uniform(0.5, 1.0)
 
 

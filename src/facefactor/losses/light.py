@@ -3,8 +3,9 @@
 
 Light and skin tone explain each other: a dark face in bright light and a light face in dim light give one picture. What
 is white in the scene decides (the white-patch rule of Land & McCann 1971): where a high percentile of the photo is
-bright, the light is strong, and a face that is darker has darker skin. The colour of that percentile also says,
-less reliably, what the light's colour is.
+bright, the light is strong, and a face that is darker has darker skin. A tight crop of a dark face may hold nothing
+white, so the rule has half the say, and how photos are exposed as a rule the other half. The colour of that percentile
+also says, less reliably, what the light's colour is.
 """
 
 from jaxtyping import Float
@@ -15,8 +16,11 @@ from facefactor.light.spherical_harmonics import Y00
 WHITE_PERCENTILE = 0.97
 WHITE_ALBEDO = 0.85
 """Linear albedo that the photo's brightest things are taken to have."""
-LEAST_STRENGTH = 0.4
-"""A scene darker than this holds nothing white: photos are exposed for what they show."""
+USUAL_STRENGTH = 0.85
+"""Irradiance over π that photos are exposed for as a rule: where a crop holds nothing white, its brightest things say
+too little, and dark skin would be taken for skin in dim light."""
+STRENGTH_TRUST = 0.5
+"""Share of the brightest things in the logarithm of the strength; the rest is the usual one."""
 TINT_TRUST = 0.5
 """Share of the white patch's tint that is taken for the light's: white things are rarer than bright ones."""
 STRENGTH_SPREAD = 0.3
@@ -28,14 +32,15 @@ DIRECTIONAL_TINT_SPREAD = 0.06
 
 
 def scene_white(picture_linear: Float[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3"]:
-    """Estimate the irradiance over π of a scene from its brightest colours.
+    """Estimate the irradiance over π of a scene from its brightest colours, and from how photos are exposed.
 
     Args:
         picture_linear: the photo or a generous crop of it, linear RGB.
     """
     bright = (picture_linear.flatten(1, 2).quantile(WHITE_PERCENTILE, dim=1) / WHITE_ALBEDO).clamp_min(1e-3)
     mean = bright.mean(dim=-1, keepdim=True)
-    return mean.clamp_min(LEAST_STRENGTH) * (bright / mean).clamp_min(0.1) ** TINT_TRUST
+    strength = USUAL_STRENGTH ** (1 - STRENGTH_TRUST) * mean**STRENGTH_TRUST
+    return strength * (bright / mean).clamp_min(0.1) ** TINT_TRUST
 
 
 def negative_light(irradiance: Float[Tensor, "batch points 3"]) -> Float[Tensor, " batch"]:

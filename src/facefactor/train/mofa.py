@@ -71,11 +71,11 @@ class MofaSettings:
     """Of the distance in how far eyes and mouth are opened, in the same units; not used without landmarks."""
     faces_weight: float = 0.15
     """Of the regime `inverse`'s loss on rendered faces."""
-    faces_openings: float = 10.0
+    faces_openings: float = 20.0
     """Of their openings' distance, as of photos'."""
     population: float = 3e-4
     """Of how unlikely the expression is among random ones, half a squared Mahalanobis distance."""
-    altered_share: float = 0.4
+    altered_share: float = 0.25
     """Of photos and faces, that are exposed otherwise."""
     grey_share: float = 0.08
     """Of photos and faces, that lose their colours."""
