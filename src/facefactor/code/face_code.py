@@ -56,8 +56,8 @@ Other = TypeVar("Other", bound=Any)
 class FaceCode(Generic[Array]):
     """A face in a scene, or a batch of them; see the module's table for the parts.
 
-    Making one checks the sizes and that every expression weight lies in [0, 1]; on a GPU that check waits for the
-    device. Left-out correctives become empty parts.
+    Making one checks the sizes and, but on a GPU, which would have to be waited for, that every expression weight lies in
+    [0, 1]. Left-out correctives become empty parts.
 
     Raises:
         ValueError: a part has the wrong size, the parts disagree on the batch, or an expression weight is outside

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facefactor.code.face_code import FaceCode
 from facefactor.face.model import FaceModel
-from facefactor.fit.fit import FaceFitter
+from facefactor.fit.fit import REFINING, FaceFitter
 from facefactor.fit.objective import FitSettings
 from facefactor.infer.engine import Engine
 from facefactor.photo.cropped_face import CroppedFace
@@ -42,11 +42,11 @@ class RefiningEngine:
     Args:
         engine: to start from.
         model: the face model.
-        settings: of the fit; the tuned ones by default.
+        settings: of the search; the tuned ones by default.
     """
 
     def __init__(self, engine: Engine, model: FaceModel, settings: FitSettings | None = None) -> None:
-        self._engine, self._fitter = engine, FaceFitter(model, settings)
+        self._engine, self._fitter = engine, FaceFitter(model, settings or REFINING)
         self.name, self.weights_hash = f"{engine.name}, refined", engine.weights_hash
 
     def describe(self, face: CroppedFace) -> FaceCode[np.ndarray]:

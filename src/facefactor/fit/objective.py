@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the fit minimises for one photo: colours, landmarks and priors, as a function of the code's parts.
 
-    loss = photometric + w_l · landmarks + priors of shape, expression, reflectance, light and distance
+    loss = photometric + w_l · landmarks + w_o · openings + priors of shape, expression, reflectance, light and distance
 
 Colours and priors are those of `losses/reconstruction.py`.
 """
@@ -17,6 +17,7 @@ from facefactor.camera.projection import project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.face.linear_points import LinearPoints
 from facefactor.fit.best_light import best_light
+from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, evaluate_basis
 from facefactor.losses.landmark import landmark_loss, opening_distance
 from facefactor.losses.light import scene_white
@@ -39,11 +40,13 @@ class FitSettings:
     """Of the mean squared landmark distance, in crop sides."""
     opening: float = 15.0
     """Of the distance in how far eyes and mouth are opened, in crop sides: closed eyes shall close."""
+    population: float = 3e-4
+    """Of how unlikely the expression is among random ones, half a squared Mahalanobis distance."""
     colour_steps: int = 60
     """Adam steps on light and reflectance over the blurred crop."""
     joint_steps: int = 140
     """Adam steps on everything over the sharp crop."""
-    refine_steps: int = 60
+    refine_steps: int = 80
     """Adam steps on everything from an encoder's answer."""
     visibility_interval: int = 10
     """Steps between depth tests."""
@@ -69,6 +72,7 @@ class PhotoObjective:
         self._covered = covered[None, :, :, None]
         self._scene_white = scene_white(srgb_to_linear(self.crop_srgb))
         self._picture = self.crop_srgb
+        self._population = expressions_of_random_faces()
         self._weights: Tensor | None = None
 
     def look_at(self, blur_px: float) -> None:
@@ -85,8 +89,9 @@ class PhotoObjective:
         projected_px, size_px = self._project_landmarks(code), self.viewer.size_px
         distance = landmark_loss(projected_px, self.landmarks_px, self.landmark_weights, size_px)
         opening = opening_distance(projected_px, self.landmarks_px, self.landmark_weights, size_px)
-        landmarks = self.settings.landmark * distance + self.settings.opening * opening
-        return (torch.stack(list(terms.values())).sum(dim=0) + landmarks).sum()
+        others = self.settings.landmark * distance + self.settings.opening * opening
+        others = others + self.settings.population * self._population.distance(code.expression)
+        return (torch.stack(list(terms.values())).sum(dim=0) + others).sum()
 
     @torch.no_grad()
     def best_colours(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
