@@ -221,38 +221,22 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         description="Learn to give codes whose faces look like the photos, from corpora of `prepare`; best from "
         "`inverse` weights (`import-weights inverse`). RUN gets the same files as with `train inverse`.",
     )
-    _add_run_options(mofa)
-    mofa.add_argument(
-        "--corpus", action="append", required=True, type=Path, metavar="CORPUS", help="of `prepare`; may repeat"
-    )
-    mofa.add_argument(
-        "--faces",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="CORPUS",
-        help="of `synthesize`: a third as many rendered faces in each step, to hold skin and light apart; may repeat",
-    )
-    mofa.add_argument(
-        "--persons",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="CORPUS",
-        help="of `prepare`: photos named PERSON_…, such as frames of videos; each step explains some pairs of one "
-        "person by each other's shape and skin; may repeat",
-    )
-    mofa.add_argument(
-        "--landmarks",
-        type=float,
-        default=20.0,
-        metavar="X",
-        help="weight of the photos' landmarks, 0 for none; default: 20",
-    )
-    mofa.add_argument(
-        "--loader-workers", type=_count, default=1, metavar="N", help="processes that read ahead; default: 1"
-    )
+    _add_photo_options(mofa)
     mofa.set_defaults(handler="facefactor.apps.train:run_mofa")
+
+    multilevel = regimes.add_parser(
+        "multilevel",
+        parents=[verbosity],
+        help="learn from photos what the face model itself lacks (multi-level)",
+        description="Learn corrections of the face model's geometry and albedo together with the encoder, from corpora "
+        "of `prepare`; from `mofa` weights (`import-weights mofa`). RUN gets the same files as with `train inverse`.",
+    )
+    _add_photo_options(multilevel)
+    for part in ("geometry", "reflectance"):
+        multilevel.add_argument(
+            f"--{part}", type=_positive_int, default=64, metavar="N", help=f"corrections of {part}; default: 64"
+        )
+    multilevel.set_defaults(handler="facefactor.apps.train:run_multilevel")
 
     landmarks = regimes.add_parser(
         "landmarks",
@@ -277,6 +261,41 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "--loader-workers", type=_count, default=1, metavar="N", help="processes that read ahead; default: 1"
     )
     landmarks.set_defaults(handler="facefactor.apps.train:run_landmarks")
+
+
+def _add_photo_options(regime: argparse.ArgumentParser) -> None:
+    """What the regimes that learn from photos have in common."""
+    _add_run_options(regime)
+    regime.add_argument(
+        "--corpus", action="append", required=True, type=Path, metavar="CORPUS", help="of `prepare`; may repeat"
+    )
+    regime.add_argument(
+        "--faces",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="CORPUS",
+        help="of `synthesize`: a third as many rendered faces in each step, to hold skin and light apart; may repeat",
+    )
+    regime.add_argument(
+        "--persons",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="CORPUS",
+        help="of `prepare`: photos named PERSON_…, such as frames of videos; each step explains some pairs of one "
+        "person by each other's shape and skin; may repeat",
+    )
+    regime.add_argument(
+        "--landmarks",
+        type=float,
+        default=20.0,
+        metavar="X",
+        help="weight of the photos' landmarks, 0 for none; default: 20",
+    )
+    regime.add_argument(
+        "--loader-workers", type=_count, default=1, metavar="N", help="processes that read ahead; default: 1"
+    )
 
 
 def _add_breeding_options(inverse: argparse.ArgumentParser) -> None:

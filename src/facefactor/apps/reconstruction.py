@@ -147,7 +147,7 @@ class Reconstructor:
 
     def albedo(self, code: FaceCode[np.ndarray]) -> np.ndarray:
         """(S, 3) linear albedo at the subdivided vertices, of which the first V are the native ones."""
-        variation = np.tensordot(code.reflectance, self.model.reflectance_basis, axes=1)
+        variation = np.tensordot(code.full_reflectance, self.model.reflectance_basis, axes=1)
         return albedo_from_log(self.model.log_albedo_mean + variation)
 
     def skin(self, face: DescribedFace) -> VisibleSkin:
@@ -199,7 +199,7 @@ class Reconstructor:
             albedo_linear: (S, 3).
         """
         model = self.model
-        neutral, deltas = self._morphs(code.shape)
+        neutral, deltas = self._morphs(code.full_shape)
         return GlbMesh(
             vertices_mm=neutral,
             triangles=model.triangles_subdivided,

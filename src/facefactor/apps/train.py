@@ -4,6 +4,7 @@
 import argparse
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from facefactor.apps.breed import write_bred_corpus
@@ -20,6 +21,7 @@ from facefactor.train.inverse import HeldOutFaces, InverseSettings, synthetic_se
 from facefactor.train.landmarks import LandmarkSettings, train_landmarks
 from facefactor.train.loop import LoopSettings
 from facefactor.train.mofa import MofaSettings, train_mofa
+from facefactor.train.multilevel import MultilevelSettings, train_multilevel
 
 
 def run_inverse(options: argparse.Namespace) -> int:
@@ -120,18 +122,32 @@ def _breed_settings(options: argparse.Namespace) -> BreedSettings:
 
 def run_mofa(options: argparse.Namespace) -> int:
     """Train an encoder on photos, and name the weights."""
-    settings = MofaSettings(
+    return _run_on_photos(options, train_mofa, _mofa_settings(options))
+
+
+def run_multilevel(options: argparse.Namespace) -> int:
+    """Train an encoder with the corrections of the face model, and name the weights."""
+    settings = MultilevelSettings(_mofa_settings(options), options.geometry, options.reflectance)
+    return _run_on_photos(options, train_multilevel, settings)
+
+
+def _mofa_settings(options: argparse.Namespace) -> MofaSettings:
+    return MofaSettings(
         batch_size=options.batch_size,
         faces=max(1, options.batch_size // 3),
         pairs=max(1, options.batch_size // 6),
         landmarks=options.landmarks,
         loader_workers=options.loader_workers,
     )
+
+
+def _run_on_photos(options: argparse.Namespace, train: Callable, settings: MofaSettings | MultilevelSettings) -> int:
+    """Train on the photos, faces and persons of the command line, and name the weights."""
     loop = LoopSettings(num_steps=options.steps, learning_rate=options.learning_rate, seed=options.seed)
     photos, faces = PhotoCorpus(*options.corpus), SyntheticCorpus(*options.faces) if options.faces else None
     persons = PhotoCorpus(*options.persons) if options.persons else None
     with launched_devices() as devices:
-        train_mofa(
+        train(
             photos,
             faces,
             load_face_model(),

@@ -56,8 +56,8 @@ Other = TypeVar("Other", bound=Any)
 class FaceCode(Generic[Array]):
     """A face in a scene, or a batch of them; see the module's table for the parts.
 
-    Making one checks the sizes and, but on a GPU, which would have to be waited for, that every expression weight lies in
-    [0, 1]. Left-out correctives become empty parts.
+    Making one checks the sizes, and that every expression weight lies in [0, 1]; the latter not on a GPU, which would
+    have to be waited for. Left-out correctives become empty parts.
 
     Raises:
         ValueError: a part has the wrong size, the parts disagree on the batch, or an expression weight is outside
@@ -99,6 +99,24 @@ class FaceCode(Generic[Array]):
     def batch_shape(self) -> tuple[int, ...]:
         """The leading dimensions that all parts share; empty for one face."""
         return tuple(self.shape.shape[:-1])
+
+    @property
+    def full_shape(self) -> Array:
+        """Shape and its corrections end to end, (…, 80 + C_g): what multiplies a corrected model's shape basis."""
+        return _join(self.shape, self.geometry_corrective)
+
+    @property
+    def full_reflectance(self) -> Array:
+        """Reflectance and its corrections end to end, (…, 80 + C_r)."""
+        return _join(self.reflectance, self.reflectance_corrective)
+
+    def with_full_shape(self, full_shape: Array) -> "FaceCode[Array]":
+        """Copy with another shape and its corrections, (…, 80 + C_g)."""
+        return replace(self, shape=full_shape[..., :SHAPE_SIZE], geometry_corrective=full_shape[..., SHAPE_SIZE:])
+
+    def without_corrections(self) -> "FaceCode[Array]":
+        """Copy for the base model, whose codes have none: the base level of a multi-level model's answer."""
+        return self.with_correctives(self.shape[..., :0], self.shape[..., :0])
 
     def with_shape(self, shape: Array) -> "FaceCode[Array]":
         """Copy with another identity shape, (…, 80)."""
@@ -151,11 +169,7 @@ class FaceCode(Generic[Array]):
             (…, 245 + C_g + C_r); `unpack` takes it apart again. Differentiable for torch parts.
         """
         parts = _parts(self) | {"illumination": self.illumination.reshape(*self.batch_shape, 27)}
-        if isinstance(self.shape, np.ndarray):
-            return cast(Array, np.concatenate(list(parts.values()), axis=-1))
-        import torch
-
-        return cast(Array, torch.cat(list(parts.values()), dim=-1))
+        return _join(*parts.values())
 
     @classmethod
     def unpack(cls, packed: Other, num_geometry_corrective: int = 0) -> "FaceCode[Other]":
@@ -215,6 +229,15 @@ class FaceCode(Generic[Array]):
             return FaceCode(**{name: np.asarray(given[name], dtype=np.float32) for name in names})
         except (TypeError, ValueError) as error:
             raise IncompatibleCode(f"the face code does not fit this version: {error}") from None
+
+
+def _join(*parts: Array) -> Array:
+    """Lay arrays of one kind end to end along their last dimension."""
+    if isinstance(parts[0], np.ndarray):
+        return cast(Array, np.concatenate(parts, axis=-1))
+    import torch
+
+    return cast(Array, torch.cat(parts, dim=-1))
 
 
 def _parts(code: FaceCode[Array]) -> dict[str, Array]:

@@ -10,6 +10,7 @@ ordinary light. With u the raw answer of a head:
     rotation             u, axis-angle, radians
     translation          (0, 0, −1000) + TRANSLATION_SCALE_MM · u
     illumination         ambient light of strength one + u
+    correctives          u
 
 - Expression weights are mostly exactly zero, which a sigmoid reaches only at infinity, where its gradient ends. The
   clamp starts at zero, is linear inside, and a weight outside comes back as soon as the loss asks for it.
@@ -26,7 +27,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from facefactor.code.face_code import PART_SHAPES, FaceCode
+from facefactor.code.face_code import CORRECTIVE_PARTS, PART_SHAPES, FaceCode
 from facefactor.encode.backbone import NUM_FEATURES, Backbone
 
 TRANSLATION_SCALE_MM = (30.0, 30.0, 100.0)
@@ -34,29 +35,39 @@ TRANSLATION_SCALE_MM = (30.0, 30.0, 100.0)
 
 
 class Encoder(nn.Module):
-    """The network from crops to face codes."""
+    """The network from crops to face codes.
+
+    Args:
+        num_geometry_corrective: corrections of the shape that it answers, for a multi-level model.
+        num_reflectance_corrective: the same of the albedo.
+    """
 
     translation_scale: Tensor
     nominal_code: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, num_geometry_corrective: int = 0, num_reflectance_corrective: int = 0) -> None:
         super().__init__()
+        self.num_geometry_corrective = num_geometry_corrective
+        correctives = dict(zip(CORRECTIVE_PARTS, (num_geometry_corrective, num_reflectance_corrective), strict=True))
+        sizes = {name: math.prod(size) for name, size in PART_SHAPES.items()}
+        sizes |= {name: size for name, size in correctives.items() if size}
         self.backbone = Backbone()
-        self.heads = nn.ModuleDict({name: _zero_head(math.prod(size)) for name, size in PART_SHAPES.items()})
+        self.heads = nn.ModuleDict({name: _zero_head(size) for name, size in sizes.items()})
         self.register_buffer("translation_scale", torch.tensor(TRANSLATION_SCALE_MM), persistent=False)
         self.register_buffer("nominal_code", torch.from_numpy(FaceCode.neutral().pack()), persistent=False)
 
     def forward(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> "FaceCode[Tensor]":
         """Describe the faces in crops of ENCODER_CROP_PX pixels, sRGB in [0, 1]."""
-        return FaceCode.unpack(self.encode_packed(crops_srgb))
+        return FaceCode.unpack(self.encode_packed(crops_srgb), self.num_geometry_corrective)
 
-    def encode_packed(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch 245"]:
+    def encode_packed(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch packed"]:
         """The same as one vector a face, ordered as `FaceCode.pack`; reads no value, so that it can be exported."""
         features = self.backbone(crops_srgb)
         raw = {name: head(features) for name, head in self.heads.items()}
         raw["expression"] = clamp_with_gradient(raw["expression"])
         raw["translation"] = self.translation_scale * raw["translation"]
-        return self.nominal_code + torch.cat([raw[name] for name in PART_SHAPES], dim=-1)
+        base = self.nominal_code + torch.cat([raw[name] for name in PART_SHAPES], dim=-1)
+        return torch.cat([base, *(raw[name] for name in CORRECTIVE_PARTS if name in raw)], dim=-1)
 
 
 def clamp_with_gradient(raw: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

@@ -161,7 +161,7 @@ class EncoderMeter:
         """Errors of codes and of their baselines, (N,) each."""
         errors, baselines = [], []
         for part, views in look_in_batches(self._colours, code, suite.crops_srgb, suite.coverage):
-            albedo = self._colours.albedo(part.reflectance)
+            albedo = self._colours.albedo(part.full_reflectance)
             errors.append(self._colours.photometric_error(views, albedo, part.illumination))
             baselines.append(self._colours.baseline_error(views))
         return torch.cat(errors).numpy(), torch.cat(baselines).numpy()
@@ -171,9 +171,9 @@ class EncoderMeter:
 def answer_in_batches(encoder: nn.Module, crops_srgb: Float[Tensor, "faces 3 size size"]) -> FaceCode[Tensor]:
     """Encode any number of crops, in evaluation mode, and return the codes on the CPU."""
     device = next(encoder.parameters()).device
-    return FaceCode.unpack(
-        torch.cat([encoder(crops.to(device)).pack().cpu() for crops in crops_srgb.split(BATCH_SIZE)])
-    )
+    answers = [encoder(crops.to(device)).map(Tensor.cpu) for crops in crops_srgb.split(BATCH_SIZE)]
+    num_geometry = answers[0].geometry_corrective.shape[-1]
+    return FaceCode.unpack(torch.cat([answer.pack() for answer in answers]), num_geometry)
 
 
 def look_in_batches(
@@ -211,9 +211,9 @@ def draw_encoder_sheet(
     count = min(SHEET_PHOTOS, len(suite.crops_srgb))
     crops = suite.crops_srgb[torch.linspace(0, len(suite.crops_srgb) - 1, count).long()]
     code, face = answer_in_batches(encoder, crops), MorphableFace(model, native_albedo=True)
-    heads, R = face.vertices(code.shape, code.expression), matrix_from_axis_angle(code.rotation)
+    heads, R = face.vertices(code.full_shape, code.expression), matrix_from_axis_angle(code.rotation)
     vertices = move_to_camera(heads, R, code.translation).numpy()
-    albedo, lights = face.albedo(code.reflectance).numpy(), code.illumination.numpy()
+    albedo, lights = face.albedo(code.full_reflectance).numpy(), code.illumination.numpy()
     K, rows = crop_intrinsics(ENCODER_CROP_PX), []
     for item, crop in enumerate(crops.movedim(1, -1).numpy()):
         posed = PosedFace(vertices[item], albedo[item], lights[item], model.triangles, opacity)

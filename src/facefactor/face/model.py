@@ -125,11 +125,11 @@ def save_face_model(model: FaceModel, path: Path) -> None:
 
     provenance = json.dumps(model.provenance, indent=2, sort_keys=True)
     metadata = {"format": FORMAT, "provenance": provenance}
-    write_bytes(path, _sort_header(save(_to_arrays(model), metadata=metadata)))
+    write_bytes(path, sort_header(save(_to_arrays(model), metadata=metadata)))
     write_bytes(path.with_suffix(".json"), (provenance + "\n").encode())
 
 
-def _sort_header(content: bytes) -> bytes:
+def sort_header(content: bytes) -> bytes:
     """Safetensors with its header's keys in order: the library writes metadata at random, and the hash covers it."""
     length = int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()

@@ -63,6 +63,7 @@ class MorphableFace(nn.Module):
         """
         expression = bound_mouth_close(expression)
         placed = self.neutral(shape) + torch.einsum("bj,jvc->bvc", expression, self.expression_basis)
+        shape = shape[:, : self.blink_basis.shape[1]]
         blink = torch.einsum("be,bk,eknc->bnc", expression[:, BLINK_INDICES], shape, self.blink_basis)
         return placed.index_add(1, self.blink_vertices, blink)
 
@@ -84,8 +85,11 @@ class MorphableFace(nn.Module):
         Returns:
             Linear RGB inside ALBEDO_RANGE.
         """
-        log_albedo = self.log_albedo_mean + torch.einsum("bk,kvc->bvc", reflectance, self.reflectance_basis)
-        return albedo_from_log(log_albedo)
+        return albedo_from_log(self.log_albedo(reflectance))
+
+    def log_albedo(self, reflectance: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch vertices 3"]:
+        """Logarithm of albedo, of any size."""
+        return self.log_albedo_mean + torch.einsum("bk,kvc->bvc", reflectance, self.reflectance_basis)
 
     def subdivide(self, values: Float[Tensor, "batch vertices channels"]) -> Float[Tensor, "batch finer channels"]:
         """One Catmull–Clark step of positions or any other values at the native vertices."""

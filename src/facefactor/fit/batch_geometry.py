@@ -86,7 +86,7 @@ class BatchGeometry:
         scale = (weights * (INDEPENDENT_POINTS / weights.sum(dim=1, keepdim=True))).sqrt()
         scale = scale / (LANDMARK_SPREAD * self._size_px)
         R = matrix_from_axis_angle(start.rotation)
-        state = _State(R, start.translation, start.shape, bound_mouth_close(start.expression))
+        state = _State(R, start.translation, start.full_shape, bound_mouth_close(start.expression))
         damping = start.shape.new_full((len(start.shape), 1), FIRST_DAMPING)
         residuals, points = self._residuals(state, detected_px, scale)
         value = self._sum_of_squares(residuals, state)
@@ -103,7 +103,7 @@ class BatchGeometry:
             value = torch.where(is_better, lower, value)
             damping = torch.where(is_better[:, None], damping / 5, damping * 5)
         pose = axis_angle_from_matrix(state.R), state.t
-        return start.with_pose(*pose).with_shape(state.shape).with_expression(state.expression)
+        return start.with_pose(*pose).with_full_shape(state.shape).with_expression(state.expression)
 
     def _residuals(self, state: _State, detected_px: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Weighted distances (B, P, 2), and the points they are of, turned but not moved: R h (B, P, 3)."""

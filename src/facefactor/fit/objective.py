@@ -120,7 +120,7 @@ class PhotoObjective:
         return best_light(observed, view.albedo, basis, weights)[0]
 
     def _project_landmarks(self, code: FaceCode[Tensor]) -> Float[Tensor, "1 478 2"]:
-        points = self.landmarks.place(code.shape, code.expression)
+        points = self.landmarks.place(code.full_shape, code.expression)
         placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
         return project_points(placed, self.viewer.K)
 

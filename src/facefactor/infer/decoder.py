@@ -84,7 +84,9 @@ class Decoder(Generic[Array]):
         """
         if len(code.batch_shape) != 1:
             raise ValueError(f"a code to decode must have one batch dimension, got {code.batch_shape}")
-        return self.decode_parts(code.shape, code.expression, code.reflectance, code.rotation, code.translation)
+        return self.decode_parts(
+            code.full_shape, code.expression, code.full_reflectance, code.rotation, code.translation
+        )
 
     def decode_parts(
         self,

@@ -198,6 +198,8 @@ def _write_graph(
     for key, value in {**facts, "flops_per_face": str(counter.get_total_flops())}.items():
         graph.metadata_props.add(key=key, value=value)
     _store_exact_halves(graph.graph)
+    for node in graph.graph.node:
+        del node.metadata_props[:]  # the exporter's stack traces, with this machine's paths
     write_bytes(path, graph.SerializeToString())
 
 

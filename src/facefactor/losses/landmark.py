@@ -41,7 +41,7 @@ class CropLandmarks:
 
     def project(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
         """Pixels of the crop."""
-        points = self.points.to(code.shape.device).place(code.shape, code.expression)
+        points = self.points.to(code.shape.device).place(code.full_shape, code.expression)
         placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
         return project_points(placed, self.K.to(placed))
 

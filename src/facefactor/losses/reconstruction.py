@@ -75,8 +75,8 @@ def colours_and_priors(
     trusted = inside * explained_share(distance, inside > 0, weights.tolerance)
     return {
         "photometric": weights.photometric * photometric_loss(distance, trusted),
-        "shape_prior": weights.shape * gaussian_prior(code.shape),
-        "reflectance_prior": weights.reflectance * gaussian_prior(code.reflectance),
+        "shape_prior": weights.shape * gaussian_prior(code.full_shape),
+        "reflectance_prior": weights.reflectance * gaussian_prior(code.full_reflectance),
         "expression_prior": weights.expression * expression_prior(code.expression),
         "light_prior": weights.light * light_prior(code.illumination, view.mean_irradiance, scene_white)
         + weights.negative_light * negative_light(view.irradiance[:, masks.compared]),

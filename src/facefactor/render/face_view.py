@@ -111,13 +111,13 @@ class FaceViewer:
         return FaceView(
             positions_px=positions,
             normals=normals,
-            albedo=self.face.albedo(code.reflectance),
+            albedo=self.face.albedo(code.full_reflectance),
             irradiance=irradiance_over_pi(normals, code.illumination),
             weights=self._weigh(vertices, normals, positions) if weights is None else weights,
         )
 
     def _vertices_camera(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch vertices 3"]:
-        vertices = self.face.vertices(code.shape, code.expression)
+        vertices = self.face.vertices(code.full_shape, code.expression)
         return move_to_camera(vertices, matrix_from_axis_angle(code.rotation), code.translation)
 
     @torch.no_grad()

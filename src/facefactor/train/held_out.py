@@ -61,7 +61,7 @@ class HeldOutPhotos:
         """Mean colour distance of each face."""
         looks = look_in_batches(self._colours, answer, self._batch.crops_srgb, self._batch.coverage)
         errors = [
-            self._colours.photometric_error(views, self._colours.albedo(some.reflectance), some.illumination)
+            self._colours.photometric_error(views, self._colours.albedo(some.full_reflectance), some.illumination)
             for some, views in looks
         ]
         return torch.cat(errors)

@@ -16,9 +16,10 @@ of `prepare` beside the colours (the paper's surrogate task; a weight of 0 leave
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -41,12 +42,12 @@ from facefactor.losses.landmark import CropLandmarks, landmark_distance, landmar
 from facefactor.losses.light import scene_white
 from facefactor.losses.reconstruction import ReconstructionWeights, colours_and_priors
 from facefactor.photo.colour import srgb_to_linear
-from facefactor.render.face_view import FaceViewer
+from facefactor.render.face_view import FaceView, FaceViewer
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.devices import Devices
 from facefactor.train.held_out import HeldOutPhotos, split_numbers
 from facefactor.train.inverse import InverseObjective
-from facefactor.train.loop import LoopSettings, train
+from facefactor.train.loop import LoopSettings, Objective, Validation, train
 
 REGIME = "mofa"
 WHITE_STRIDE = 2
@@ -136,13 +137,58 @@ def train_mofa(
         IncompatibleCode: the weights are of another architecture.
         FaceError, OutputUnwritable, FloatingPointError: see `loop.train`.
     """
-    if len(photos) < 2:
-        raise AssetMissing(f"the regime `mofa` needs more than one photo, the corpus holds {len(photos)}")
-    devices = devices or Devices()
     torch.manual_seed(loop.seed)
     encoder = Encoder()
     if init is not None:
         load_weights(encoder, init)
+    return train_on_photos(
+        encoder,
+        MofaObjective(model, settings),
+        lambda numbers: HeldOutPhotos(photos, numbers, model),
+        (photos, faces, persons),
+        folder,
+        settings,
+        loop,
+        config={"regime": REGIME, **dataclasses.asdict(settings), "init": None if init is None else str(init)},
+        devices=devices,
+        resume=resume,
+    )
+
+
+def train_on_photos(
+    network: nn.Module,
+    objective: Objective,
+    measure: Callable[[tuple[int, ...]], Validation],
+    sources: tuple[PhotoCorpus, SyntheticCorpus | None, PhotoCorpus | None],
+    folder: Path,
+    settings: MofaSettings,
+    loop: LoopSettings,
+    *,
+    config: Mapping[str, Any],
+    devices: Devices | None,
+    resume: bool,
+) -> nn.Module:
+    """Train a network on photos with an objective that takes `MixedBatch`es.
+
+    Args:
+        network: changed in place.
+        objective: what to minimise.
+        measure: makes the validation on the photos of some numbers, which are not learnt from.
+        sources: photos, rendered faces, photos of the same people.
+        folder: of the run.
+        settings: of the batches.
+        loop: of the loop.
+        config: see `loop.train`.
+        devices: see there.
+        resume: see there.
+
+    Raises:
+        AssetMissing, FaceError, OutputUnwritable, FloatingPointError: see `train_mofa`.
+    """
+    photos, faces, persons = sources
+    if len(photos) < 2:
+        raise AssetMissing(f"the regime `{config['regime']}` needs more than one photo, the corpus holds {len(photos)}")
+    devices = devices or Devices()
     learnt, held_out = split_numbers(len(photos), settings.num_held_out)
     rare = rare_expressions(photos, learnt, settings.loader_workers) if settings.rare_repeats else ()
     drawn = learnt + settings.rare_repeats * rare
@@ -153,14 +199,14 @@ def train_mofa(
         None if persons is None else PairBatches(persons, persons_of(persons), settings.pairs, *place),
     )
     return train(
-        encoder,
+        network,
         lambda first: batches.from_step(first, settings.loader_workers),
-        MofaObjective(model, settings),
+        objective,
         loop,
         folder,
-        config={"regime": REGIME, **dataclasses.asdict(settings), "init": None if init is None else str(init)},
+        config=config,
         data_hash=_data_hash(photos, faces, persons),
-        validate=HeldOutPhotos(photos, held_out, model) if devices.is_first else None,
+        validate=measure(held_out) if devices.is_first else None,
         devices=devices,
         resume=resume,
     )
@@ -189,12 +235,18 @@ class MofaObjective:
             photos, num_pairs = join_batches((photos, batch.pairs)), len(batch.pairs) // 2
         photos, white = self._expose(photos.to(device))
         if batch.faces is None:
-            return self._of_photos(encoder(photos.crops_srgb), photos, white, num_pairs)
-        faces = self._expose(batch.faces.to(device))[0]
-        answer = encoder(torch.cat((photos.crops_srgb, faces.crops_srgb)))
-        loss, parts = self._of_photos(answer[: len(photos)], photos, white, num_pairs)
-        of_faces = self._of_faces(answer[len(photos) :], faces).mean()
-        return loss + of_faces, {**parts, "faces": of_faces}
+            of_photos, faces = encoder(photos.crops_srgb), None
+        else:
+            faces = self._expose(batch.faces.to(device))[0]
+            answer = encoder(torch.cat((photos.crops_srgb, faces.crops_srgb)))
+            of_photos = answer[: len(photos)]
+        of_photos = _with_partners_identity(of_photos, num_pairs)
+        view = self._viewer.look(of_photos.without_corrections())
+        terms = self._of_photos(encoder, of_photos, view, photos, white)
+        if faces is not None:
+            terms["faces"] = self._of_faces(encoder, answer[len(photos) :], faces)
+        parts = {name: term.mean() for name, term in terms.items()}
+        return torch.stack(list(parts.values())).sum(), parts
 
     def _expose(self, batch: CropBatch) -> tuple[CropBatch, Tensor]:
         """Darken some crops, or take their colours; with them the light of exact codes, and the scenes' whites."""
@@ -208,28 +260,22 @@ class MofaObjective:
         return dataclasses.replace(batch, crops_srgb=exposures.expose(crops), code=code), gain[:, None] * white
 
     def _of_photos(
-        self, answer: FaceCode[Tensor], photos: CropBatch, white: Tensor, num_pairs: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """How badly codes explain their photos, the last of which are pairs."""
-        viewer, settings = self._viewer, self._settings
-        answer = _with_partners_identity(answer, num_pairs)
-        terms = colours_and_priors(
-            answer,
-            viewer.look(answer),
-            photos.crops_srgb.movedim(1, -1),
-            _covered(photos),
-            white,
-            viewer.masks,
-            settings.weights,
-        )
-        if settings.landmarks:
-            terms |= self._of_landmarks(answer, photos)
-        if settings.population:
-            terms["population"] = settings.population * self._population.distance(answer.expression)
-        parts = {name: term.mean() for name, term in terms.items()}
-        return torch.stack(list(parts.values())).sum(), parts
+        self, encoder: nn.Module, answer: FaceCode[Tensor], view: FaceView, photos: CropBatch, white: Tensor
+    ) -> dict[str, Float[Tensor, " batch"]]:
+        """How badly codes explain their photos, seen as they are by the base model."""
+        terms = self._of_view(answer, view, photos, white)
+        if self._settings.landmarks:
+            terms |= self._of_landmarks(self._landmarks.project(answer), photos)
+        if self._settings.population:
+            terms["population"] = self._settings.population * self._population.distance(answer.expression)
+        return terms
 
-    def _of_faces(self, answer: FaceCode[Tensor], faces: CropBatch) -> Float[Tensor, " batch"]:
+    def _of_view(self, answer: FaceCode[Tensor], view: FaceView, photos: CropBatch, white: Tensor) -> dict[str, Tensor]:
+        """The same by their colours."""
+        pictures, masks = photos.crops_srgb.movedim(1, -1), self._viewer.masks
+        return colours_and_priors(answer, view, pictures, _covered(photos), white, masks, self._settings.weights)
+
+    def _of_faces(self, encoder: nn.Module, answer: FaceCode[Tensor], faces: CropBatch) -> Float[Tensor, " batch"]:
         """How far codes are from the exact ones of rendered faces."""
         settings = self._settings
         distance = settings.faces_weight * self._of_exact_codes.distance(answer, faces)
@@ -237,9 +283,9 @@ class MofaObjective:
         opening = opening_distance(projected_px, faces.landmarks_px, everywhere, ENCODER_CROP_PX)
         return distance + settings.faces_openings * opening
 
-    def _of_landmarks(self, answer: FaceCode[Tensor], photos: CropBatch) -> dict[str, Tensor]:
-        """The same by the landmarks that are known of the photos."""
-        projected_px, settings = self._landmarks.project(answer), self._settings
+    def _of_landmarks(self, projected_px: Float[Tensor, "batch 478 2"], photos: CropBatch) -> dict[str, Tensor]:
+        """How far a face's landmarks are from those that are known of its photo."""
+        settings = self._settings
         weights = self._landmark_weights.to(photos.visibility) * photos.visibility
         distance = landmark_distance(projected_px, photos.landmarks_px, weights, ENCODER_CROP_PX)
         opening = opening_distance(projected_px, photos.landmarks_px, photos.visibility, ENCODER_CROP_PX)
@@ -252,7 +298,9 @@ def _with_partners_identity(answer: FaceCode[Tensor], num_pairs: int) -> FaceCod
         return answer
     places = torch.arange(len(answer.shape), device=answer.shape.device)
     places[-2 * num_pairs :] = places[-2 * num_pairs :].reshape(-1, 2).flip(1).flatten()
-    return answer.with_shape(answer.shape[places]).with_reflectance(answer.reflectance[places])
+    partner = answer[places]
+    exchanged = answer.with_shape(partner.shape).with_reflectance(partner.reflectance)
+    return exchanged.with_correctives(partner.geometry_corrective, partner.reflectance_corrective)
 
 
 def _covered(photos: CropBatch) -> Tensor:

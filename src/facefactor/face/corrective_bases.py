@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Corrective bases while they are learnt: a base face model with free vectors over the face's vertices (torch).
+
+Place in the flow: `train/multilevel.py` trains these with an encoder; `correctives.py` keeps what was learnt.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from facefactor.code.face_code import REFLECTANCE_SIZE, SHAPE_SIZE
+from facefactor.face.adjacency import triangle_edges, triangles_within
+from facefactor.face.correctives import Correctives
+from facefactor.face.model import FaceModel
+from facefactor.face.morph import MorphableFace
+
+LOG_ALBEDO_UNIT = 0.1
+"""Log albedo that a weight of one stands for; a millimetre is the unit of geometry. Adam moves all weights alike."""
+FIRST_SPREAD = 0.3
+"""Standard deviation of the weights at the start, when the encoder answers zero to all of them."""
+
+
+class CorrectiveBases(nn.Module):
+    """Θ_g and Θ_r over the vertices of a model's face.
+
+    Args:
+        model: the face model.
+        num_geometry: vectors of Θ_g.
+        num_reflectance: vectors of Θ_r.
+    """
+
+    vertices: Tensor
+    edges: Tensor
+    corners: Tensor
+    corner_weights: Tensor
+
+    def __init__(self, model: FaceModel, num_geometry: int, num_reflectance: int) -> None:
+        super().__init__()
+        face = np.asarray(model.regions["face"])
+        place = np.full(model.num_vertices, len(face))
+        place[face] = np.arange(len(face))
+        edges = place[triangle_edges(triangles_within(model.triangles, face))]
+        self._model_hash, self._num_vertices = model.model_hash, model.num_vertices
+        self.register_buffer("vertices", torch.from_numpy(face).long(), persistent=False)
+        self.register_buffer("edges", torch.from_numpy(edges).long(), persistent=False)
+        # A landmark's corner that no correction moves reads the zero after the last vertex.
+        self.register_buffer("corners", torch.from_numpy(place[model.landmarks478_vertices]).long(), persistent=False)
+        self.register_buffer(
+            "corner_weights", torch.from_numpy(model.landmarks478_weights).float()[..., None], persistent=False
+        )
+        self.geometry = nn.Parameter(FIRST_SPREAD * torch.randn(num_geometry, 3 * len(face)))
+        self.reflectance = nn.Parameter(FIRST_SPREAD * torch.randn(num_reflectance, 3 * len(face)))
+
+    def displacement_mm(self, geometry_corrective: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch moved 3"]:
+        """Θ_g δ_g."""
+        return (geometry_corrective @ self.geometry).unflatten(-1, (-1, 3))
+
+    def log_albedo(self, reflectance_corrective: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch moved 3"]:
+        """Θ_r δ_r."""
+        return LOG_ALBEDO_UNIT * (reflectance_corrective @ self.reflectance).unflatten(-1, (-1, 3))
+
+    def landmark_displacement_mm(
+        self, geometry_corrective: Float[Tensor, "batch coeffs"]
+    ) -> Float[Tensor, "batch 478 3"]:
+        """What the same does to the 478 landmarks."""
+        moved = nn.functional.pad(self.displacement_mm(geometry_corrective), (0, 0, 0, 1))
+        return (moved[:, self.corners] * self.corner_weights).sum(dim=2)
+
+    def correctives(self, facts: dict[str, str]) -> Correctives:
+        """What was learnt, in millimetres and log albedo."""
+        shape = -1, len(self.vertices), 3
+        return Correctives(
+            self.vertices.cpu().numpy(),
+            self.geometry.detach().cpu().reshape(shape).numpy(),
+            LOG_ALBEDO_UNIT * self.reflectance.detach().cpu().reshape(shape).numpy(),
+            self._model_hash,
+            facts,
+        )
+
+
+class CorrectedFace(MorphableFace):
+    """A face model with corrective bases that are learnt: full coefficients in, faces out, as `MorphableFace` does.
+
+    Args:
+        model: the face model.
+        bases: over its face.
+    """
+
+    def __init__(self, model: FaceModel, bases: CorrectiveBases) -> None:
+        super().__init__(model, native_albedo=True)
+        self.bases = bases
+
+    def neutral(self, shape: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch vertices 3"]:
+        """The face without expression; head frame, millimetres."""
+        placed = super().neutral(shape[:, :SHAPE_SIZE])
+        return placed.index_add(1, self.bases.vertices, self.bases.displacement_mm(shape[:, SHAPE_SIZE:]))
+
+    def log_albedo(self, reflectance: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch vertices 3"]:
+        """Logarithm of albedo at the native vertices."""
+        log_albedo = super().log_albedo(reflectance[:, :REFLECTANCE_SIZE])
+        return log_albedo.index_add(1, self.bases.vertices, self.bases.log_albedo(reflectance[:, REFLECTANCE_SIZE:]))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learned corrections of a face model, and the model that has them (arXiv:1712.02859, section 5; numpy, no torch).
+
+    V(α, δ, δ_g) = V(α, δ) + Θ_g δ_g,      A(β, δ_r) = exp(log-mean + B_refl β + Θ_r δ_r)
+
+Θ_g and Θ_r move the vertices of the face alone. They are linear, as shape and reflectance are, so a corrected model is
+a face model with longer bases: everything that decodes, fits, draws or exports faces takes it as it is, with the full
+coefficients [α, δ_g] and [β, δ_r] of a FaceCode. The paper adds reflectance linearly; here it is log albedo that is
+added, as in the base model.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.face.model import FaceModel
+
+FORMAT = "facefactor.correctives/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Correctives:
+    """Corrective bases over some vertices of a face model."""
+
+    vertices: Int[np.ndarray, " moved"]
+    """Native vertices that they move, each once."""
+    geometry_basis: Float[np.ndarray, "geometry moved 3"]
+    """Θ_g, millimetres per unit of its coefficient."""
+    reflectance_basis: Float[np.ndarray, "reflectance moved 3"]
+    """Θ_r, log albedo per unit of its coefficient."""
+    model_hash: str
+    """Of the face model that they correct."""
+    facts: Mapping[str, str]
+    """Where they come from, such as the training run's step."""
+
+
+def corrected_model(model: FaceModel, correctives: Correctives) -> FaceModel:
+    """Lay a model's bases and the corrective ones end to end.
+
+    The hash of the corrected model names both.
+
+    Raises:
+        IncompatibleCode: the correctives are of another face model.
+    """
+    if correctives.model_hash != model.model_hash:
+        found = f"the face model {correctives.model_hash}, the one here is {model.model_hash}"
+        raise IncompatibleCode(f"the corrections are of {found}")
+    geometry = _spread(correctives.geometry_basis, correctives.vertices, model.num_vertices)
+    reflectance = _spread(correctives.reflectance_basis, correctives.vertices, model.num_vertices)
+    subdivided = model.subdivision @ reflectance.transpose(1, 0, 2).reshape(model.num_vertices, -1)
+    subdivided = subdivided.reshape(model.num_subdivided, len(reflectance), 3).transpose(1, 0, 2)
+    unmoved = np.zeros((2, len(geometry), *model.blink_basis.shape[2:]), dtype=np.float32)
+    return replace(
+        model,
+        shape_basis=np.concatenate([model.shape_basis, geometry]),
+        blink_basis=np.concatenate([model.blink_basis, unmoved], axis=1),
+        reflectance_basis=np.concatenate([model.reflectance_basis, subdivided.astype(np.float32)]),
+        model_hash=hashlib.sha256(_encode(correctives)).hexdigest()[:16],
+    )
+
+
+def save_correctives(correctives: Correctives, path: Path) -> None:
+    """Write them as a safetensors file, bases as float16.
+
+    Raises:
+        OutputUnwritable: the file cannot be written.
+    """
+    from facefactor.export.atomic import write_bytes
+
+    write_bytes(path, _encode(correctives))
+
+
+def load_correctives(path: Path) -> Correctives:
+    """Read what `save_correctives` wrote.
+
+    Raises:
+        AssetMissing: no such file.
+        IncompatibleCode: it holds no correctives of this version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise AssetMissing(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise IncompatibleCode(f"{path}: not a safetensors file: {error}") from None
+    if metadata.get("format") != FORMAT:
+        raise IncompatibleCode(f"{path}: is {metadata.get('format', 'no corrections')}, this version reads {FORMAT}")
+    return Correctives(
+        arrays["vertices"].astype(np.int64),
+        arrays["geometry_basis"].astype(np.float32),
+        arrays["reflectance_basis"].astype(np.float32),
+        metadata["model_hash"],
+        json.loads(metadata["facts"]),
+    )
+
+
+def _encode(correctives: Correctives) -> bytes:
+    from safetensors.numpy import save
+
+    from facefactor.face.model import sort_header
+
+    metadata = {
+        "format": FORMAT,
+        "model_hash": correctives.model_hash,
+        "facts": json.dumps(dict(correctives.facts), sort_keys=True),
+    }
+    arrays: dict[str, np.ndarray] = {
+        "vertices": correctives.vertices.astype(np.int32),
+        "geometry_basis": correctives.geometry_basis.astype(np.float16),
+        "reflectance_basis": correctives.reflectance_basis.astype(np.float16),
+    }
+    return sort_header(save(arrays, metadata=metadata))
+
+
+def _spread(basis: np.ndarray, vertices: np.ndarray, count: int) -> np.ndarray:
+    """(K, N, 3) over some vertices to (K, V, 3) over all."""
+    spread = np.zeros((len(basis), count, 3), dtype=np.float32)
+    spread[:, vertices] = basis.astype(np.float16)  # as its file holds it
+    return spread

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learn encoder and face model together from photos: multi-level face model learning (arXiv:1712.02859).
+
+    photo crop ─encoder─► code ─┬─ base model ────────────────► base level  ┐
+                                └─ base model + Θ_g δ_g, Θ_r δ_r ► final level ┴► both compared with the crop
+
+The base level is what MoFA trains, and its loss is here once more; it keeps the code's meaning. The final level adds
+corrections of geometry and albedo, in spaces that are themselves learnt, held to order by the terms of
+`losses/correctives.py`: what photos show and the base model cannot say, such as beards, make-up and wrinkles.
+Everything else, from the batches to the pairs of one person, is MoFA's.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
+from facefactor.camera.projection import project_points
+from facefactor.code.face_code import FaceCode
+from facefactor.data.batch import CropBatch
+from facefactor.data.photographs import PhotoCorpus
+from facefactor.data.synthetic_corpus import SyntheticCorpus
+from facefactor.encode.encoder import Encoder
+from facefactor.face.corrective_bases import CorrectedFace, CorrectiveBases
+from facefactor.face.correctives import corrected_model
+from facefactor.face.model import FaceModel
+from facefactor.losses.correctives import (
+    chroma_of,
+    magnitude,
+    reflectance_constancy,
+    reflectance_sparsity,
+    smoothness,
+)
+from facefactor.render.face_view import FaceView, FaceViewer
+from facefactor.render.vertex import sample_picture
+from facefactor.train.checkpoint import load_weights
+from facefactor.train.devices import Devices
+from facefactor.train.held_out import HeldOutPhotos
+from facefactor.train.loop import LoopSettings
+from facefactor.train.mofa import MofaObjective, MofaSettings, train_on_photos
+
+REGIME = "multilevel"
+NOT_SKIN = ("left_socket", "right_socket", "left_lid_margin", "right_lid_margin", "mouth_lining", "lip_seam")
+"""Regions of the face whose albedo need not be the skin's."""
+
+
+@dataclass(frozen=True)
+class CorrectiveWeights:
+    """Of the terms that hold corrections to order; 0 switches one off."""
+
+    smoothness: float = 0.5
+    """Of neighbours' squared differences of displacement, mm²."""
+    sparsity: float = 0.1
+    """Of neighbours' differences of log albedo, to the power 0.9."""
+    constancy: float = 0.1
+    """Of squared differences of log albedo over the skin."""
+    geometry: float = 5e-3
+    """Of the mean squared displacement, mm²."""
+    reflectance: float = 5e-2
+    """Of the mean squared change of log albedo."""
+
+
+@dataclass(frozen=True)
+class MultilevelSettings:
+    """What is particular to the regime; the loop's own settings are in `LoopSettings`."""
+
+    mofa: MofaSettings = field(default_factory=MofaSettings)
+    """Of the base level, of the final level's colours and landmarks, and of the batches."""
+    num_geometry: int = 64
+    """Vectors of Θ_g; the paper has 500."""
+    num_reflectance: int = 64
+    """The same of Θ_r."""
+    correctives: CorrectiveWeights = field(default_factory=CorrectiveWeights)
+
+    def __post_init__(self) -> None:
+        if min(self.num_geometry, self.num_reflectance) < 1:
+            sizes = f"{self.num_geometry} and {self.num_reflectance}"
+            raise ValueError(f"num_geometry and num_reflectance must be at least 1, got {sizes}")
+        if min(dataclasses.astuple(self.correctives)) < 0:
+            raise ValueError(f"the correctives' weights must be at least 0, got {self.correctives}")
+
+
+class MultilevelNetwork(nn.Module):
+    """An encoder with the corrective bases that its answers are for.
+
+    Args:
+        model: the face model.
+        num_geometry: vectors of Θ_g.
+        num_reflectance: vectors of Θ_r.
+    """
+
+    def __init__(self, model: FaceModel, num_geometry: int, num_reflectance: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(num_geometry, num_reflectance)
+        self.bases = CorrectiveBases(model, num_geometry, num_reflectance)
+
+    def forward(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> FaceCode[Tensor]:
+        """Describe the faces in crops, corrections included."""
+        return self.encoder(crops_srgb)
+
+
+def train_multilevel(
+    photos: PhotoCorpus,
+    faces: SyntheticCorpus | None,
+    model: FaceModel,
+    folder: Path,
+    settings: MultilevelSettings,
+    loop: LoopSettings,
+    *,
+    persons: PhotoCorpus | None = None,
+    init: Path | None = None,
+    devices: Devices | None = None,
+    resume: bool = False,
+) -> nn.Module:
+    """Train an encoder with corrective bases and return them with the averaged weights.
+
+    Args:
+        photos: see `train_mofa`, as for the others.
+        faces: see there.
+        model: the base model.
+        folder: of the run.
+        settings: of the regime.
+        loop: of the loop.
+        persons: see there.
+        init: weights of an encoder without corrections, such as MoFA's; random ones when left out.
+        devices: see there.
+        resume: go on from the folder's last checkpoint.
+
+    Raises:
+        AssetMissing, IncompatibleCode, FaceError, OutputUnwritable, FloatingPointError: see there.
+    """
+    torch.manual_seed(loop.seed)
+    network = MultilevelNetwork(model, settings.num_geometry, settings.num_reflectance)
+    if init is not None:
+        _start_from(network.encoder, init)
+    return train_on_photos(
+        network,
+        MultilevelObjective(model, settings),
+        lambda numbers: HeldOutLevels(photos, numbers, model),
+        (photos, faces, persons),
+        folder,
+        settings.mofa,
+        loop,
+        config={"regime": REGIME, **dataclasses.asdict(settings), "init": None if init is None else str(init)},
+        devices=devices,
+        resume=resume,
+    )
+
+
+class MultilevelObjective(MofaObjective):
+    """The regime's loss: MoFA's at the base level, and its colours and landmarks once more at the final one.
+
+    Args:
+        model: the base model.
+        settings: of the regime.
+    """
+
+    def __init__(self, model: FaceModel, settings: MultilevelSettings) -> None:
+        super().__init__(model, settings.mofa)
+        self._model, self._correctives = model, settings.correctives
+        self._final: FaceViewer | None = None
+        face = np.asarray(model.regions["face"])
+        excluded = np.concatenate([model.regions[name] for name in NOT_SKIN])
+        self._skin = torch.from_numpy(np.flatnonzero(~np.isin(face, excluded)))
+
+    def _of_photos(
+        self, encoder: nn.Module, answer: FaceCode[Tensor], view: FaceView, photos: CropBatch, white: Tensor
+    ) -> dict[str, Float[Tensor, " batch"]]:
+        base = super()._of_photos(encoder, answer.without_corrections(), view, photos, white)
+        bases = _network(encoder).bases
+        final_view = self._final_viewer(bases).look(answer, view.weights)
+        colours = self._of_view(answer, final_view, photos, white)
+        terms = {"final_photometric": colours["photometric"]}
+        if self._settings.landmarks:
+            of_landmarks = self._of_landmarks(self._final_landmarks(bases, answer), photos)
+            terms |= {f"final_{name}": term for name, term in of_landmarks.items()}
+        return base | terms | self._of_corrections(bases, answer, final_view, photos)
+
+    def _of_corrections(
+        self, bases: CorrectiveBases, answer: FaceCode[Tensor], view: FaceView, photos: CropBatch
+    ) -> dict[str, Tensor]:
+        """How far corrections are from what they may be."""
+        weights, moved = self._correctives, bases.vertices
+        displacement = bases.displacement_mm(answer.geometry_corrective)
+        log_albedo = bases.log_albedo(answer.reflectance_corrective)
+        chroma = chroma_of(sample_picture(photos.crops_srgb.movedim(1, -1), view.positions_px[:, moved].detach()))
+        skin = self._skin.to(moved.device)
+        return {
+            "smoothness": weights.smoothness * smoothness(displacement, bases.edges),
+            "sparsity": weights.sparsity * reflectance_sparsity(log_albedo, chroma, bases.edges),
+            "constancy": weights.constancy * reflectance_constancy(log_albedo, skin),
+            "stabilisation": weights.geometry * magnitude(displacement) + weights.reflectance * magnitude(log_albedo),
+        }
+
+    def _of_faces(self, encoder: nn.Module, answer: FaceCode[Tensor], faces: CropBatch) -> Float[Tensor, " batch"]:
+        """Rendered faces are of the base model: they have exact codes, and need no corrections."""
+        bases, weights = _network(encoder).bases, self._correctives
+        geometry = magnitude(bases.displacement_mm(answer.geometry_corrective))
+        reflectance = magnitude(bases.log_albedo(answer.reflectance_corrective))
+        base = super()._of_faces(encoder, answer.without_corrections(), faces)
+        return base + weights.geometry * geometry + weights.reflectance * reflectance
+
+    def _final_viewer(self, bases: CorrectiveBases) -> FaceViewer:
+        """Shows corrected faces; made once, as the bases are the network's own."""
+        if self._final is None:
+            face = CorrectedFace(self._model, bases).to(bases.geometry.device)
+            self._final = FaceViewer(face, self._viewer.masks, self._viewer.K, self._viewer.size_px)
+        return self._final
+
+    def _final_landmarks(self, bases: CorrectiveBases, answer: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
+        placed = self._landmarks.points.place(answer.shape, answer.expression)
+        placed = placed + bases.landmark_displacement_mm(answer.geometry_corrective)
+        camera = move_to_camera(placed, matrix_from_axis_angle(answer.rotation), answer.translation)
+        return project_points(camera, self._viewer.K)
+
+
+class HeldOutLevels:
+    """Measures both levels on photos that no training sees; the final level's landmark error comes first.
+
+    Args:
+        photos: the corpus.
+        numbers: of the photos in it.
+        model: the base model.
+    """
+
+    def __init__(self, photos: PhotoCorpus, numbers: tuple[int, ...], model: FaceModel) -> None:
+        self._photos, self._numbers, self._model = photos, numbers, model
+        self._base = HeldOutPhotos(photos, numbers, model)
+
+    def __call__(self, network: nn.Module) -> Mapping[str, float]:
+        """Measure the one-pass answers; see `HeldOutPhotos`."""
+        found = _network(network)
+        corrected = corrected_model(self._model, found.bases.correctives({}))
+        final = HeldOutPhotos(self._photos, self._numbers, corrected)(found.encoder)
+        base = self._base(_BaseLevel(found.encoder))
+        return {**final, **{f"base_{name}": value for name, value in base.items()}}
+
+
+class _BaseLevel(nn.Module):
+    """An encoder that answers the base level alone."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, crops_srgb: Tensor) -> FaceCode[Tensor]:
+        return self.encoder(crops_srgb).without_corrections()
+
+
+def _network(module: nn.Module) -> MultilevelNetwork:
+    """The network itself, where it is a replica over several devices."""
+    found = getattr(module, "module", module)
+    assert isinstance(found, MultilevelNetwork)
+    return found
+
+
+def _start_from(encoder: Encoder, path: Path) -> None:
+    """Read the weights of an encoder without corrections; the heads of these stay as they are."""
+    plain = Encoder()
+    load_weights(plain, path)
+    encoder.load_state_dict(plain.state_dict(), strict=False)
