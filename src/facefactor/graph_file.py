@@ -11,11 +11,12 @@ from typing import Any
 from facefactor.errors import AssetMissing, IncompatibleCode
 
 
-def open_graph(path: Path, wanted_format: str, num_threads: int | None = None) -> Any:
+def open_graph(path: Path, wanted_format: str, num_threads: int | None = None, content: bytes | None = None) -> Any:
     """Open a graph as an onnxruntime session, which several threads may run at once.
 
     Args:
         path: of the file.
+        content: of a graph that another file holds, which `path` then names.
         wanted_format: what its fact "format" must be.
         num_threads: per call; None for as many as there are cores.
 
@@ -25,7 +26,7 @@ def open_graph(path: Path, wanted_format: str, num_threads: int | None = None) -
     """
     import onnxruntime  # type: ignore[import-untyped]  # a quarter of a second, for whoever runs no graph
 
-    if not path.is_file():
+    if content is None and not path.is_file():
         raise AssetMissing(f"{path}: no such file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or 0
@@ -33,7 +34,7 @@ def open_graph(path: Path, wanted_format: str, num_threads: int | None = None) -
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors; what goes wrong is raised all the same
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content or path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise IncompatibleCode(f"{path}: not an ONNX graph that onnxruntime reads: {error}") from None
     found = graph_facts(session).get("format", "no graph of facefactor")

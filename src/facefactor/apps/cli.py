@@ -119,6 +119,12 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
         f"the photo, which needs torch (default: {DEFAULT_ENGINE})",
     )
     parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="answer with a face model and encoder that `train multilevel` learnt, in place of --engine",
+    )
+    parser.add_argument(
         "--faces", choices=["largest", "all"], default="largest", help="which faces of a photo (default: largest)"
     )
     parser.add_argument(

@@ -9,18 +9,27 @@ from pathlib import Path
 from facefactor.encode.encoder import Encoder
 from facefactor.encode.landmark_network import LandmarkNetwork
 from facefactor.face.model import load_face_model
-from facefactor.infer.export import DECODER_FILE, export_graphs, export_landmark_network
+from facefactor.infer.export import (
+    DECODER_FILE,
+    LEARNED_FILE,
+    export_graphs,
+    export_landmark_network,
+    export_learned_model,
+)
 from facefactor.infer.predictor import ENCODER_FILE
 from facefactor.photo.network_landmarks import SHIPPED_NETWORK
 from facefactor.train.checkpoint import load_weights
 from facefactor.train.landmarks import REGIME as LANDMARK_REGIME
+from facefactor.train.multilevel import REGIME as MULTILEVEL_REGIME
+from facefactor.train.multilevel import network_of_weights
 from facefactor.train.run_record import read_regime
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the graphs, and name them."""
     weights = options.run / ("best.safetensors" if options.best else "weights.safetensors")
-    export = _export_landmarks if read_regime(options.run) == LANDMARK_REGIME else _export_encoder
+    exports = {LANDMARK_REGIME: _export_landmarks, MULTILEVEL_REGIME: _export_learned_model}
+    export = exports.get(read_regime(options.run) or "", _export_encoder)
     for path in export(weights, options.out):
         print(path)
     return 0
@@ -38,6 +47,15 @@ def _export_landmarks(weights: Path, out: Path) -> Sequence[Path]:
     facts = load_weights(network, weights)
     export_landmark_network(network, path, {**facts, "weights_hash": _digest(weights)})
     return (path,)
+
+
+def _export_learned_model(weights: Path, out: Path) -> Sequence[Path]:
+    model = load_face_model()
+    network = network_of_weights(weights, model)
+    facts = load_weights(network, weights)
+    encoder, correctives = network.learned_model({**facts, "weights_hash": _digest(weights)})
+    export_learned_model(encoder, correctives, model, out)
+    return out / LEARNED_FILE, out / DECODER_FILE
 
 
 def _digest(path: Path) -> str:

@@ -4,21 +4,24 @@
 Place in the flow: `train/multilevel.py` trains these with an encoder; `correctives.py` keeps what was learnt.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy import sparse
 from torch import Tensor, nn
 
 from facefactor.code.face_code import REFLECTANCE_SIZE, SHAPE_SIZE
-from facefactor.face.adjacency import triangle_edges, triangles_within
+from facefactor.face.adjacency import adjacency_matrix, triangle_edges, triangles_within
 from facefactor.face.correctives import Correctives
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
 
 LOG_ALBEDO_UNIT = 0.1
 """Log albedo that a weight of one stands for; a millimetre is the unit of geometry. Adam moves all weights alike."""
-FIRST_SPREAD = 0.3
-"""Standard deviation of the weights at the start, when the encoder answers zero to all of them."""
+FIRST_SPREAD = 0.5
+"""Root mean square of a vector at the start, when the encoder answers zero to all of them."""
 
 
 class CorrectiveBases(nn.Module):
@@ -49,8 +52,9 @@ class CorrectiveBases(nn.Module):
         self.register_buffer(
             "corner_weights", torch.from_numpy(model.landmarks478_weights).float()[..., None], persistent=False
         )
-        self.geometry = nn.Parameter(FIRST_SPREAD * torch.randn(num_geometry, 3 * len(face)))
-        self.reflectance = nn.Parameter(FIRST_SPREAD * torch.randn(num_reflectance, 3 * len(face)))
+        modes = torch.from_numpy(_smooth_modes(edges, len(face), max(num_geometry, num_reflectance))).float()
+        self.geometry = nn.Parameter(FIRST_SPREAD * modes[:num_geometry])
+        self.reflectance = nn.Parameter(FIRST_SPREAD * modes[:num_reflectance])
 
     def displacement_mm(self, geometry_corrective: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch moved 3"]:
         """Θ_g δ_g."""
@@ -67,7 +71,7 @@ class CorrectiveBases(nn.Module):
         moved = nn.functional.pad(self.displacement_mm(geometry_corrective), (0, 0, 0, 1))
         return (moved[:, self.corners] * self.corner_weights).sum(dim=2)
 
-    def correctives(self, facts: dict[str, str]) -> Correctives:
+    def correctives(self, facts: Mapping[str, str]) -> Correctives:
         """What was learnt, in millimetres and log albedo."""
         shape = -1, len(self.vertices), 3
         return Correctives(
@@ -77,6 +81,23 @@ class CorrectiveBases(nn.Module):
             self._model_hash,
             facts,
         )
+
+
+def _smooth_modes(edges: np.ndarray, count: int, wanted: int) -> np.ndarray:
+    """Vectors that are smooth over a mesh, the smoothest first, root mean square one: (wanted, 3 · count) float64.
+
+    They are the slowest waves of the mesh, eigenvectors of its Laplacian, each in one of three channels: at the start a
+    correction of neighbours goes together, and what learning adds is detail. Noise would be smoothed away instead.
+    """
+    links = adjacency_matrix(edges, count)
+    laplacian = sparse.diags(np.asarray(links.sum(axis=1)).ravel()) - links
+    num_waves = -(-wanted // 3)
+    start = np.random.default_rng(0).standard_normal(count)  # or the answer would differ from call to call
+    _, waves = sparse.linalg.eigsh(laplacian.tocsc(), k=num_waves, sigma=-1e-3, v0=start)
+    waves = waves.T * np.where(waves.sum(axis=0) < 0, -1.0, 1.0)[:, None]
+    waves = waves / np.sqrt(np.square(waves).mean(axis=1, keepdims=True))
+    modes = np.einsum("wv,ck->wcvk", waves, np.eye(3)).reshape(3 * num_waves, -1)
+    return modes[:wanted] * np.sqrt(3.0)
 
 
 class CorrectedFace(MorphableFace):

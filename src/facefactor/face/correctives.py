@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learned corrections of a face model, and the model that has them (arXiv:1712.02859, section 5; numpy, no torch).
+"""Learned corrections of a face model, the model that has them, and their file (arXiv:1712.02859, section 5; no torch).
 
     V(α, δ, δ_g) = V(α, δ) + Θ_g δ_g,      A(β, δ_r) = exp(log-mean + B_refl β + Θ_r δ_r)
 
@@ -9,17 +9,22 @@ coefficients [α, δ_g] and [β, δ_r] of a FaceCode. The paper adds reflectance
 added, as in the base model.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.face.model import FaceModel
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 FORMAT = "facefactor.correctives/1"
 
@@ -38,6 +43,8 @@ class Correctives:
     """Of the face model that they correct."""
     facts: Mapping[str, str]
     """Where they come from, such as the training run's step."""
+    encoder_graph: bytes = b""
+    """The ONNX graph of the encoder whose answers hold their coefficients, in the same file; empty for none."""
 
 
 def corrected_model(model: FaceModel, correctives: Correctives) -> FaceModel:
@@ -54,14 +61,15 @@ def corrected_model(model: FaceModel, correctives: Correctives) -> FaceModel:
     geometry = _spread(correctives.geometry_basis, correctives.vertices, model.num_vertices)
     reflectance = _spread(correctives.reflectance_basis, correctives.vertices, model.num_vertices)
     subdivided = model.subdivision @ reflectance.transpose(1, 0, 2).reshape(model.num_vertices, -1)
-    subdivided = subdivided.reshape(model.num_subdivided, len(reflectance), 3).transpose(1, 0, 2)
+    subdivided = subdivided.reshape(model.num_subdivided, len(reflectance), 3).transpose(1, 0, 2).copy()
+    subdivided[:, : model.num_vertices] = reflectance  # the step smooths; albedo at the native vertices stays theirs
     unmoved = np.zeros((2, len(geometry), *model.blink_basis.shape[2:]), dtype=np.float32)
     return replace(
         model,
         shape_basis=np.concatenate([model.shape_basis, geometry]),
         blink_basis=np.concatenate([model.blink_basis, unmoved], axis=1),
         reflectance_basis=np.concatenate([model.reflectance_basis, subdivided.astype(np.float32)]),
-        model_hash=hashlib.sha256(_encode(correctives)).hexdigest()[:16],
+        model_hash=hashlib.sha256(_encode(replace(correctives, encoder_graph=b""))).hexdigest()[:16],
     )
 
 
@@ -101,6 +109,7 @@ def load_correctives(path: Path) -> Correctives:
         arrays["reflectance_basis"].astype(np.float32),
         metadata["model_hash"],
         json.loads(metadata["facts"]),
+        arrays["encoder_graph"].tobytes() if "encoder_graph" in arrays else b"",
     )
 
 
@@ -119,6 +128,8 @@ def _encode(correctives: Correctives) -> bytes:
         "geometry_basis": correctives.geometry_basis.astype(np.float16),
         "reflectance_basis": correctives.reflectance_basis.astype(np.float16),
     }
+    if correctives.encoder_graph:
+        arrays["encoder_graph"] = np.frombuffer(correctives.encoder_graph, dtype=np.uint8)
     return sort_header(save(arrays, metadata=metadata))
 
 

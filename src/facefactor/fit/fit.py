@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from facefactor.camera.projection import crop_intrinsics
-from facefactor.code.face_code import FaceCode
+from facefactor.code.face_code import CORRECTIVE_PARTS, FaceCode
 from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
@@ -38,7 +38,14 @@ LEARNING_RATES = {
 """Of Adam, at the start of each stage; they fall to a tenth."""
 REFINING_STEPS = 10
 """Gauss–Newton steps from an encoder's answer."""
-REFINING_RATES = {**LEARNING_RATES, "shape": 0.05, "reflectance": 0.2, "illumination": 0.08}
+REFINING_RATES = {
+    **LEARNING_RATES,
+    "shape": 0.05,
+    "reflectance": 0.2,
+    "illumination": 0.08,
+    "geometry_corrective": 0.05,
+    "reflectance_corrective": 0.2,
+}
 """Of Adam from an encoder's answer: fewer steps, which may be longer, as they start near the end."""
 REFINING = FitSettings(weights=ReconstructionWeights(photometric=2.0, reflectance=1e-4, light=4e-3))
 """A search from an encoder's answer may trust the photo's colours more: it cannot lose its way so easily."""
@@ -111,8 +118,9 @@ class FaceFitter:
         )
         weights = self._kind_weights * visibility
         posed = geometry.fit(start.map(lambda part: part[None]), landmarks_px[None], weights[None])[0]
-        parameters = {name: getattr(posed, name) for name in ALL_PARTS}
-        _minimise(objective, parameters, ALL_PARTS, self.settings.refine_steps, REFINING_RATES)
+        names = ALL_PARTS + CORRECTIVE_PARTS  # of which a base model has none
+        parameters = {name: getattr(posed, name) for name in names}
+        _minimise(objective, parameters, names, self.settings.refine_steps, REFINING_RATES)
         return FaceCode(**parameters)
 
     def _objective(

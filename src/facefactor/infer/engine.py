@@ -52,6 +52,7 @@ class EncoderEngine:
         model: the face model.
         weights: another file of weights.
         num_threads: of the encoder, per call; None for as many as there are cores.
+        graph: the encoder, when it is within another file, which `weights` names.
 
     Raises:
         AssetMissing: the weights are not there.
@@ -59,10 +60,15 @@ class EncoderEngine:
     """
 
     def __init__(
-        self, name: str, model: FaceModel, weights: Path | None = None, num_threads: int | None = None
+        self,
+        name: str,
+        model: FaceModel,
+        weights: Path | None = None,
+        num_threads: int | None = None,
+        graph: bytes | None = None,
     ) -> None:
         self.name = name
-        self._encoder = EncoderGraph(weights or shipped_weights(name), model, num_threads)
+        self._encoder = EncoderGraph(weights or shipped_weights(name), model, num_threads, graph)
         self.weights_hash = self._encoder.facts.get("weights_hash")
 
     def describe(self, face: CroppedFace) -> FaceCode[np.ndarray]:

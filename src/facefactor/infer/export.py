@@ -19,6 +19,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,20 +29,22 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
-from facefactor.code.face_code import PACKED_SIZE, PART_SHAPES
+from facefactor.code.face_code import PACKED_SIZE, PART_SHAPES, REFLECTANCE_SIZE, SHAPE_SIZE
 from facefactor.data.crops import mirror_permutation
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
 from facefactor.encode.landmark_network import LandmarkNetwork
 from facefactor.errors import require
 from facefactor.export.atomic import write_bytes
+from facefactor.face.correctives import Correctives, corrected_model, save_correctives
 from facefactor.face.model import FaceModel
 from facefactor.infer.decoder import DecodedFaces, Decoder
-from facefactor.infer.predictor import ENCODER_FILE, ENCODER_FORMAT
+from facefactor.infer.predictor import ENCODER_FILE, ENCODER_FORMAT, NUM_GEOMETRY
 from facefactor.photo.network_landmarks import LANDMARK_FORMAT, LANDMARK_OUTPUTS
 
 OPSET, IR_VERSION = 20, 10
 """Versions of ONNX that onnxruntime 1.20 reads."""
+LEARNED_FILE = "learned.safetensors"
 DECODER_FILE, DECODER_FORMAT = "decoder.onnx", "facefactor.decoder/1"
 LEAST_HALVED = 256
 """Smaller arrays are left alone."""
@@ -66,17 +69,41 @@ def export_graphs(encoder: Encoder, model: FaceModel, folder: Path, facts: Mappi
     export_decoder(model, folder / DECODER_FILE)
 
 
+def export_learned_model(encoder: Encoder, correctives: Correctives, model: FaceModel, folder: Path) -> None:
+    """Write what a multi-level run learnt: the corrections with their encoder in one file, and the decoder's graph.
+
+    Args:
+        encoder: that answers the corrections.
+        correctives: of the face model; their facts are kept in the encoder's graph too.
+        model: the face model that they correct.
+        folder: made if needed.
+
+    Raises:
+        MissingExtra, OutputUnwritable: see `export_graphs`.
+    """
+    corrected = corrected_model(model, correctives)
+    facts = {**correctives.facts, "model_hash": corrected.model_hash}
+    save_correctives(replace(correctives, encoder_graph=encoder_graph(encoder, facts)), folder / LEARNED_FILE)
+    export_decoder(corrected, folder / DECODER_FILE)
+
+
 def export_encoder(encoder: Encoder, path: Path, facts: Mapping[str, str]) -> None:
     """Write the encoder's graph; see `export_graphs`."""
-    network = _Packed(fold(encoder))
+    write_bytes(path, encoder_graph(encoder, facts))
+
+
+def encoder_graph(encoder: Encoder, facts: Mapping[str, str]) -> bytes:
+    """Make the encoder's graph; see `export_graphs`."""
     example = torch.zeros(3, 3, ENCODER_CROP_PX, ENCODER_CROP_PX)
-    _write_graph(network, example, "crops", ("code",), path, {**facts, "format": ENCODER_FORMAT})
+    facts = {**facts, "format": ENCODER_FORMAT, NUM_GEOMETRY: str(encoder.num_geometry_corrective)}
+    return _make_graph(_Packed(fold(encoder)), example, "crops", ("code",), facts)
 
 
 def export_decoder(model: FaceModel, path: Path) -> None:
     """Write the face model's graph; see `export_graphs`."""
     facts = {"format": DECODER_FORMAT, "model_hash": model.model_hash}
-    _write_graph(_Decoding(model), torch.zeros(3, PACKED_SIZE), "code", DecodedFaces._fields, path, facts)
+    example = torch.zeros(3, PACKED_SIZE + _num_corrections(model)[0] + _num_corrections(model)[1])
+    write_bytes(path, _make_graph(_Decoding(model), example, "code", DecodedFaces._fields, facts))
 
 
 def export_landmark_network(network: LandmarkNetwork, path: Path, facts: Mapping[str, str]) -> None:
@@ -91,10 +118,8 @@ def export_landmark_network(network: LandmarkNetwork, path: Path, facts: Mapping
         MissingExtra: onnx or onnxscript is not installed.
         OutputUnwritable: the file cannot be written.
     """
-    example = torch.zeros(3, 3, ENCODER_CROP_PX, ENCODER_CROP_PX)
-    _write_graph(
-        _MirrorMean(fold(network)), example, "crops", LANDMARK_OUTPUTS, path, {**facts, "format": LANDMARK_FORMAT}
-    )
+    example, facts = torch.zeros(3, 3, ENCODER_CROP_PX, ENCODER_CROP_PX), {**facts, "format": LANDMARK_FORMAT}
+    write_bytes(path, _make_graph(_MirrorMean(fold(network)), example, "crops", LANDMARK_OUTPUTS, facts))
 
 
 def fold(network: NetworkT) -> NetworkT:
@@ -134,10 +159,13 @@ class _Decoding(nn.Module):
     def __init__(self, model: FaceModel) -> None:
         super().__init__()
         self.decoder = Decoder.of(model).map(torch.from_numpy)
+        self.sizes = [math.prod(size) for size in PART_SHAPES.values()] + list(_num_corrections(model))
 
     def forward(self, packed: Tensor) -> tuple[Tensor, ...]:
-        parts = packed.split([math.prod(size) for size in PART_SHAPES.values()], dim=1)
-        return tuple(self.decoder.decode_parts(*parts[:-1]))  # all but the light, which faces do not depend on
+        # All but the light, which faces do not depend on.
+        shape, expression, reflectance, rotation, translation, _, *corrections = packed.split(self.sizes, dim=1)
+        full = [torch.cat(parts, dim=1) for parts in zip((shape, reflectance), corrections, strict=True)]
+        return tuple(self.decoder.decode_parts(full[0], expression, full[1], rotation, translation))
 
 
 class _MirrorMean(nn.Module):
@@ -172,10 +200,15 @@ def _fold_normalisation(layers: nn.Sequential) -> None:
         layers[0], layers[1] = fuse_linear_bn_eval(first, second), nn.Identity()
 
 
+def _num_corrections(model: FaceModel) -> tuple[int, int]:
+    """How many corrections of geometry and of reflectance a face model has."""
+    return len(model.shape_basis) - SHAPE_SIZE, len(model.reflectance_basis) - REFLECTANCE_SIZE
+
+
 @torch.no_grad()
-def _write_graph(
-    network: nn.Module, example: Tensor, name: str, outputs: tuple[str, ...], path: Path, facts: Mapping[str, str]
-) -> None:
+def _make_graph(
+    network: nn.Module, example: Tensor, name: str, outputs: tuple[str, ...], facts: Mapping[str, str]
+) -> bytes:
     require("onnx", "export", "writing ONNX graphs")
     require("onnxscript", "export", "writing ONNX graphs")
     network.eval()
@@ -200,7 +233,7 @@ def _write_graph(
     _store_exact_halves(graph.graph)
     for node in graph.graph.node:
         del node.metadata_props[:]  # the exporter's stack traces, with this machine's paths
-    write_bytes(path, graph.SerializeToString())
+    return graph.SerializeToString()
 
 
 def _store_exact_halves(graph: Any) -> None:

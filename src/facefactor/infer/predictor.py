@@ -18,6 +18,8 @@ from facefactor.graph_file import graph_facts, open_graph
 from facefactor.infer.decoder import DecodedFaces, Decoder
 
 ENCODER_FILE, ENCODER_FORMAT = "encoder.onnx", "facefactor.encoder/1"
+NUM_GEOMETRY = "num_geometry_corrective"
+"""The fact that says how many corrections of geometry an encoder answers; left out for none."""
 LARGEST_BATCH = 32
 """Crops that are encoded at a time, whatever the number given: more are no faster and only take memory."""
 
@@ -29,14 +31,17 @@ class EncoderGraph:
         path: of the graph's file.
         model: the face model it was trained for.
         num_threads: per call; None for as many as there are cores.
+        content: of the graph, when it is within another file, which `path` names.
 
     Raises:
         AssetMissing: the file is not there.
         IncompatibleCode: the file is no encoder of this version, or one for another face model.
     """
 
-    def __init__(self, path: Path, model: FaceModel, num_threads: int | None = None) -> None:
-        self._session = open_graph(path, ENCODER_FORMAT, num_threads)
+    def __init__(
+        self, path: Path, model: FaceModel, num_threads: int | None = None, content: bytes | None = None
+    ) -> None:
+        self._session = open_graph(path, ENCODER_FORMAT, num_threads, content)
         self.facts = graph_facts(self._session)
         """What the file says about itself, such as the weights' hash and the arithmetic of one face."""
         if self.facts["model_hash"] != model.model_hash:
@@ -60,7 +65,7 @@ class EncoderGraph:
             raise ValueError(f"crops must be (batch, {ENCODER_CROP_PX}, {ENCODER_CROP_PX}, 3), got {crops_srgb.shape}")
         starts = range(0, max(1, len(crops_srgb)), LARGEST_BATCH)
         packed = [self._encode_batch(crops_srgb[start : start + LARGEST_BATCH]) for start in starts]
-        return FaceCode.unpack(np.concatenate(packed))
+        return FaceCode.unpack(np.concatenate(packed), int(self.facts.get(NUM_GEOMETRY, 0)))
 
     def _encode_batch(self, crops_srgb: np.ndarray) -> np.ndarray:
         planes = np.ascontiguousarray(crops_srgb.transpose(0, 3, 1, 2), dtype=np.float32)

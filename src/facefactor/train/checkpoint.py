@@ -25,6 +25,8 @@ from facefactor.export.atomic import write_bytes
 from facefactor.train.averaging import AveragedModel
 
 CHECKPOINT_FORMAT = "facefactor.checkpoint/1"
+CHECKPOINTS = "checkpoints"
+"""The folder of a run's checkpoints."""
 WEIGHTS_FORMAT = "facefactor.weights/1"
 
 
@@ -59,6 +61,15 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
     tensors, metadata = _read(path, WEIGHTS_FORMAT)
     _copy_into(model, tensors, path)
     return {name: value for name, value in metadata.items() if name != "format"}
+
+
+def read_weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Read the size of each tensor of saved weights.
+
+    Raises:
+        AssetMissing, IncompatibleCode: see `load_weights`.
+    """
+    return {name: tuple(tensor.shape) for name, tensor in _read(path, WEIGHTS_FORMAT)[0].items()}
 
 
 def save_checkpoint(

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from facefactor.errors import OutputUnwritable
 from facefactor.train.averaging import AveragedModel
 from facefactor.train.checkpoint import (
+    CHECKPOINTS,
     Progress,
     list_checkpoints,
     load_checkpoint,
@@ -168,7 +169,7 @@ class _Run:
 
     @property
     def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS
 
     def train(self, batches: Batches) -> None:
         """Do the steps that are left, and what is due after each."""
@@ -267,7 +268,7 @@ class _RunningMeans:
 def _require_right_folder(folder: Path, config: Mapping[str, Any], data_hash: str, resume: bool) -> None:
     if resume:
         require_same_run(folder, config, data_hash)
-    elif list_checkpoints(folder / "checkpoints"):
+    elif list_checkpoints(folder / CHECKPOINTS):
         raise OutputUnwritable(f"{folder}: holds a run already; resume it, or choose another folder")
 
 

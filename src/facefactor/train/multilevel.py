@@ -10,6 +10,7 @@ corrections of geometry and albedo, in spaces that are themselves learnt, held t
 Everything else, from the batches to the pairs of one person, is MoFA's.
 """
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,13 +23,15 @@ from torch import Tensor, nn
 
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import project_points
-from facefactor.code.face_code import FaceCode
+from facefactor.code.face_code import CORRECTIVE_PARTS, FaceCode
 from facefactor.data.batch import CropBatch
-from facefactor.data.photographs import PhotoCorpus
+from facefactor.data.photographs import PhotoBatches, PhotoCorpus
 from facefactor.data.synthetic_corpus import SyntheticCorpus
+from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
+from facefactor.errors import IncompatibleCode
 from facefactor.face.corrective_bases import CorrectedFace, CorrectiveBases
-from facefactor.face.correctives import corrected_model
+from facefactor.face.correctives import Correctives, corrected_model
 from facefactor.face.model import FaceModel
 from facefactor.losses.correctives import (
     chroma_of,
@@ -39,13 +42,17 @@ from facefactor.losses.correctives import (
 )
 from facefactor.render.face_view import FaceView, FaceViewer
 from facefactor.render.vertex import sample_picture
-from facefactor.train.checkpoint import load_weights
+from facefactor.train.checkpoint import CHECKPOINTS, list_checkpoints, load_weights, read_weight_shapes
 from facefactor.train.devices import Devices
-from facefactor.train.held_out import HeldOutPhotos
+from facefactor.train.held_out import HeldOutPhotos, split_numbers
 from facefactor.train.loop import LoopSettings
 from facefactor.train.mofa import MofaObjective, MofaSettings, train_on_photos
+from facefactor.train.residuals import start_from_residuals
 
 REGIME = "multilevel"
+SPREAD_RATE = 0.01
+"""By which the spread of answered corrections follows each batch's."""
+RESIDUAL_BATCH = 64
 NOT_SKIN = ("left_socket", "right_socket", "left_lid_margin", "right_lid_margin", "mouth_lining", "lip_seam")
 """Regions of the face whose albedo need not be the skin's."""
 
@@ -77,6 +84,8 @@ class MultilevelSettings:
     num_reflectance: int = 64
     """The same of Θ_r."""
     correctives: CorrectiveWeights = field(default_factory=CorrectiveWeights)
+    num_residuals: int = 6000
+    """Photos whose residuals the corrections of albedo start from, when there are weights to start from."""
 
     def __post_init__(self) -> None:
         if min(self.num_geometry, self.num_reflectance) < 1:
@@ -95,14 +104,38 @@ class MultilevelNetwork(nn.Module):
         num_reflectance: vectors of Θ_r.
     """
 
+    spread: Tensor
+
     def __init__(self, model: FaceModel, num_geometry: int, num_reflectance: int) -> None:
         super().__init__()
         self.encoder = Encoder(num_geometry, num_reflectance)
         self.bases = CorrectiveBases(model, num_geometry, num_reflectance)
+        self.register_buffer("spread", torch.ones(num_geometry + num_reflectance))
 
     def forward(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> FaceCode[Tensor]:
         """Describe the faces in crops, corrections included."""
-        return self.encoder(crops_srgb)
+        answer = self.encoder(crops_srgb)
+        if self.training:
+            with torch.no_grad():
+                answered = torch.cat((answer.geometry_corrective, answer.reflectance_corrective), dim=-1)
+                self.spread.lerp_(answered.square().mean(dim=0).sqrt(), SPREAD_RATE)
+        return answer
+
+    @torch.no_grad()
+    def learned_model(self, facts: Mapping[str, str]) -> tuple[Encoder, Correctives]:
+        """Encoder and corrections in units of how far the encoder's answers are from zero, as shape's are."""
+        encoder, found = copy.deepcopy(self.encoder).cpu(), self.bases.correctives(facts)
+        spread = self.spread.cpu().clamp_min(1e-6)
+        scales = spread.split((self.bases.geometry.shape[0], self.bases.reflectance.shape[0]))
+        for name, scale in zip(CORRECTIVE_PARTS, scales, strict=True):
+            encoder.heads[name].weight /= scale[:, None]
+            encoder.heads[name].bias /= scale
+        geometry, reflectance = (scale[:, None, None].numpy() for scale in scales)
+        return encoder, dataclasses.replace(
+            found,
+            geometry_basis=geometry * found.geometry_basis,
+            reflectance_basis=reflectance * found.reflectance_basis,
+        )
 
 
 def train_multilevel(
@@ -139,6 +172,13 @@ def train_multilevel(
     network = MultilevelNetwork(model, settings.num_geometry, settings.num_reflectance)
     if init is not None:
         _start_from(network.encoder, init)
+        if not list_checkpoints(folder / CHECKPOINTS):  # of a run that is resumed
+            learnt, _ = split_numbers(len(photos), settings.mofa.num_held_out)
+            seen = PhotoBatches(photos, RESIDUAL_BATCH, loop.seed, numbers=learnt)
+            num_batches = min(settings.num_residuals, len(learnt)) // RESIDUAL_BATCH + 1
+            device = devices.device if devices else torch.device("cpu")
+            viewer = FaceViewer.of(model, ENCODER_CROP_PX)
+            start_from_residuals(network.to(device), (seen[step] for step in range(num_batches)), viewer)
     return train_on_photos(
         network,
         MultilevelObjective(model, settings),
@@ -265,3 +305,17 @@ def _start_from(encoder: Encoder, path: Path) -> None:
     plain = Encoder()
     load_weights(plain, path)
     encoder.load_state_dict(plain.state_dict(), strict=False)
+
+
+def network_of_weights(path: Path, model: FaceModel) -> MultilevelNetwork:
+    """Make a network of the size of some weights; they are not read into it.
+
+    Raises:
+        AssetMissing, IncompatibleCode: see `checkpoint.read_weight_shapes`; or the weights are of another regime.
+    """
+    shapes = read_weight_shapes(path)
+    try:
+        sizes = [shapes[f"bases.{part}"][0] for part in ("geometry", "reflectance")]
+    except KeyError:
+        raise IncompatibleCode(f"{path}: holds the weights of another network: it has no corrections") from None
+    return MultilevelNetwork(model, *sizes)
