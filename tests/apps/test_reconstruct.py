@@ -21,6 +21,7 @@ from skimage.data import astronaut, rocket
 from facefactor.apps import cli, engines, reconstruct, reconstruction
 from facefactor.code.face_code import FaceCode
 from facefactor.errors import OutputUnwritable
+from facefactor.face.model import load_face_model
 from facefactor.photo.mediapipe_landmarks import MediaPipeLandmarks
 
 pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not installed")
@@ -43,7 +44,7 @@ UPRIGHT_TO_STORED = {
 class MeanFaceEngine:
     """Stands in for any engine: the mean face at the nominal distance."""
 
-    name, weights_hash = "mean", None
+    name, weights_hash, model = "mean", None, load_face_model()
 
     def describe(self, face: object) -> FaceCode[np.ndarray]:
         return FaceCode.neutral()
@@ -87,7 +88,7 @@ def landmark_detector() -> MediaPipeLandmarks:
 def quick(landmark_detector) -> Iterator[None]:
     """Replace what takes long: the engine, the pictures, the texture and the GLB; and start MediaPipe once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reconstruct, "open_engine", lambda name, model, refine: MeanFaceEngine())
+        patch.setattr(reconstruct, "open_engine", lambda name, model, refine, learned: MeanFaceEngine())
         patch.setattr(reconstruction, "open_landmark_detector", lambda: landmark_detector)
         patch.setattr(reconstruction, "render_views", lambda face, K, crop_srgb: [crop_srgb] * 7)
         patch.setattr(reconstruction.TextureAtlas, "bake", lambda *_: np.zeros((1, 1, 3), np.uint8))
@@ -268,7 +269,7 @@ def test_a_missing_install_is_one_line_with_the_command(photos, tmp_path, monkey
 def test_refining_goes_on_from_the_engines_answer(photos, tmp_path, monkeypatch):
     opened = []
 
-    def open_engine(name, model, refine):
+    def open_engine(name, model, refine, learned):
         opened.append((name, refine))
         return MeanFaceEngine()
 

@@ -218,7 +218,7 @@ def test_confidence_falls_with_each_error_and_rises_with_the_detectors():
 
 def test_the_same_photo_twice_gives_the_same_bytes_and_a_mesh_that_opens(cases, photos, tmp_path, monkeypatch):
     trimesh = pytest.importorskip("trimesh")
-    monkeypatch.setattr(reconstruct, "open_engine", lambda name, model, refine: FitEngine(model, SHORT))
+    monkeypatch.setattr(reconstruct, "open_engine", lambda name, model, refine, learned: FitEngine(model, SHORT))
     for name in ("first", "second"):
         assert cli.main(["reconstruct", str(photos / "upright.png"), "--out", str(tmp_path / name)]) == 0
     first, second = (tmp_path / name / "upright" for name in ("first", "second"))

@@ -140,6 +140,9 @@ def test_the_refining_engine_starts_from_the_others_answer(model: FaceModel, abo
     class Other:
         name, weights_hash = "other", "abc"
 
+        def __init__(self):
+            self.model = model
+
         def describe(self, face):
             return about_right.to_numpy()
 
@@ -148,7 +151,7 @@ def test_the_refining_engine_starts_from_the_others_answer(model: FaceModel, abo
         return start
 
     monkeypatch.setattr(FaceFitter, "refine", refine)
-    engine = RefiningEngine(Other(), model)
+    engine = RefiningEngine(Other())
     assert (engine.name, engine.weights_hash) == ("other, refined", "abc")
     size = len(scene.crop_srgb)
     photo = photo_from_array((255 * scene.crop_srgb.numpy()).astype(np.uint8), "face.png")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from facefactor.apps.cli import main
-from facefactor.apps.engines import open_learned_model
+from facefactor.apps.engines import open_engine
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.data.synthetic import batch_of
@@ -187,7 +187,8 @@ def test_what_was_learnt_is_the_same_in_its_own_units(model, network, seen):
 def test_the_exported_file_reconstructs_as_the_network_does(model, network, seen, tmp_path):
     encoder, correctives = network.learned_model({"weights_hash": "abc"})
     export_learned_model(encoder, correctives, model, tmp_path)
-    corrected, engine = open_learned_model(tmp_path / "learned.safetensors", model)
+    engine = open_engine("mofa", model, graphs=tmp_path)
+    corrected = engine.model
     assert (engine.name, engine.weights_hash) == ("multilevel", "abc")
     content = load_correctives(tmp_path / "learned.safetensors").encoder_graph
     graph = EncoderGraph(tmp_path / "learned.safetensors", corrected, 1, content)

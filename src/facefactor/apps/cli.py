@@ -415,6 +415,9 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
     parser.add_argument(
         "--graphs", type=Path, metavar="DIR", help="measure the network exported there (default: the shipped one)"
     )
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE", help="measure a learned face model and its encoder, in place of --engine"
+    )
     parser.set_defaults(handler="facefactor.apps.evaluate:run")
 
 

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from facefactor.errors import IncompatibleCode, require
-from facefactor.face.correctives import corrected_model, load_correctives
+from facefactor.face.correctives import LEARNED_FILE, corrected_model, load_correctives
 from facefactor.face.model import FaceModel
 from facefactor.infer.engine import EncoderEngine, Engine
 from facefactor.infer.predictor import ENCODER_FILE
@@ -15,59 +15,47 @@ MULTILEVEL = "multilevel"
 """What an engine of a learned model is called."""
 
 
-def open_engine(name: str, model: FaceModel, refine: bool = False, graphs: Path | None = None) -> Engine:
+def open_engine(
+    name: str, model: FaceModel, refine: bool = False, graphs: Path | None = None, learned: Path | None = None
+) -> Engine:
     """Make the engine ready.
 
     Args:
         name: one of ENGINES.
         model: the face model.
         refine: search on from its answers; the engine "fit" searches anyway.
-        graphs: folder of `export-weights` whose encoder answers under that name, in place of the shipped one.
+        graphs: folder of `export-weights` whose encoder answers under that name, or under MULTILEVEL with the
+            corrections that it holds, in place of the shipped one.
+        learned: file of a multi-level run's corrections and encoder, which answers in place of the named engine.
 
     Raises:
         MissingExtra: it needs torch, which is not installed.
         AssetMissing: its weights are not there.
         IncompatibleCode: its weights are of another version, or for another face model.
     """
+    if learned is None and graphs is not None and (graphs / LEARNED_FILE).is_file():
+        learned = graphs / LEARNED_FILE
+    if name == "fit" and learned is None:
+        require("torch", "train", "fitting a photo")
+        from facefactor.fit.engine import FitEngine
+
+        return FitEngine(model)
     weights = graphs and graphs / ENCODER_FILE
-    if name != "fit":
-        return _refined(EncoderEngine(name, model, weights), model, refine)
-    require("torch", "train", "fitting a photo")
-    from facefactor.fit.engine import FitEngine
-
-    return FitEngine(model)
-
-
-def open_learned_model(path: Path, model: FaceModel, refine: bool = False) -> tuple[FaceModel, Engine]:
-    """Read a face model that was learnt from photos, and make the engine ready that answers its codes.
-
-    Args:
-        path: written by `export-weights` of a multi-level run.
-        model: the face model that it corrects.
-        refine: see `open_engine`.
-
-    Returns:
-        The corrected face model, and the engine.
-
-    Raises:
-        MissingExtra, AssetMissing, IncompatibleCode: see `open_engine`.
-    """
-    correctives = load_correctives(path)
-    if not correctives.encoder_graph:
-        raise IncompatibleCode(f"{path}: holds corrections without an encoder that answers them")
-    corrected = corrected_model(model, correctives)
-    encoder = EncoderEngine(MULTILEVEL, corrected, path, graph=correctives.encoder_graph)
-    return corrected, _refined(encoder, corrected, refine)
-
-
-def _refined(encoder: EncoderEngine, model: FaceModel, refine: bool) -> Engine:
-    """Let an encoder's answers be searched on from, if so wanted."""
+    encoder = EncoderEngine(name, model, weights) if learned is None else _open_learned_model(learned, model)
     if not refine:
         return encoder
     require("torch", "train", "fitting a photo")
     from facefactor.fit.engine import RefiningEngine
 
-    return RefiningEngine(encoder, model)
+    return RefiningEngine(encoder)
+
+
+def _open_learned_model(path: Path, model: FaceModel) -> EncoderEngine:
+    """Make the engine ready that answers the codes of a corrected face model."""
+    correctives = load_correctives(path)
+    if not correctives.encoder_graph:
+        raise IncompatibleCode(f"{path}: holds corrections without an encoder that answers them")
+    return EncoderEngine(MULTILEVEL, corrected_model(model, correctives), path, graph=correctives.encoder_graph)
 
 
 def open_landmark_detector(name: str = "network") -> LandmarkDetector:

@@ -61,7 +61,7 @@ def evaluate_portraits(data: Path, out: Path, open_it: OpenEngine) -> int:
         raise AssetMissing(f"{data}: no folder of photos")
     model = load_face_model()
     reconstructor = Reconstructor(model, open_it(model))
-    mean_albedo = albedo_from_log(model.log_albedo_mean)
+    mean_albedo = albedo_from_log(reconstructor.model.log_albedo_mean)
     measures, failed, rows = [], [], []
     for path in paths:
         started = time.perf_counter()
@@ -75,7 +75,9 @@ def evaluate_portraits(data: Path, out: Path, open_it: OpenEngine) -> int:
         rows.append(face.row_srgb)
     if not measures:
         raise AssetMissing(f"{data}: none of its {len(paths)} photos shows a face")
-    summary = write_portrait_report(out, reconstructor.engine.name, model.model_hash, measures, failed, rows)
+    summary = write_portrait_report(
+        out, reconstructor.engine.name, reconstructor.model.model_hash, measures, failed, rows
+    )
     _print_summary(summary, out)
     return 0
 
@@ -138,7 +140,7 @@ SUITES: dict[str, Callable[[argparse.Namespace], int]] = {
 
 def _opener(options: argparse.Namespace) -> OpenEngine:
     """What makes the engine of the command line ready."""
-    return lambda model: open_engine(options.engine, model, options.refine, options.graphs)
+    return lambda model: open_engine(options.engine, model, options.refine, options.graphs, options.model)
 
 
 def _timed(detector: LandmarkDetector, photo: Photo, box: FaceBox) -> tuple[Landmarks | None, float]:

@@ -94,10 +94,10 @@ def _evaluate(
         "photos": f"{data}, {len(answers)} of {len(paths)} with a face",
         "engine": reconstructor.engine.name,
         "weights": reconstructor.engine.weights_hash,
-        "face model": model.model_hash,
+        "face model": reconstructor.model.model_hash,
         "without a face": ", ".join(failed) or "none",
     }
-    write_tables(out, title, facts, measure(AnswerMeter(model), answers))
+    write_tables(out, title, facts, measure(AnswerMeter(reconstructor.model), answers))
     print((out / "report.md").read_text(encoding="utf-8"), end="")
     return 0
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from facefactor.encode.encoder import Encoder
 from facefactor.encode.landmark_network import LandmarkNetwork
+from facefactor.face.correctives import LEARNED_FILE
 from facefactor.face.model import load_face_model
 from facefactor.infer.export import (
     DECODER_FILE,
-    LEARNED_FILE,
     export_graphs,
     export_landmark_network,
     export_learned_model,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from facefactor.apps.cli import EXIT_PHOTO_FAILED
-from facefactor.apps.engines import open_engine, open_learned_model
+from facefactor.apps.engines import open_engine
 from facefactor.apps.outputs import FacePaths, name_folders
 from facefactor.apps.reconstruction import Reconstruction, Reconstructor
 from facefactor.errors import PhotoError
@@ -35,11 +35,7 @@ def run(options: argparse.Namespace) -> int:
     """
     require_writable(options.out)
     model = load_face_model()
-    if options.model is None:
-        engine = open_engine(options.engine, model, options.refine)
-    else:
-        model, engine = open_learned_model(options.model, model, options.refine)
-    reconstructor = Reconstructor(model, engine)
+    reconstructor = Reconstructor(model, open_engine(options.engine, model, options.refine, learned=options.model))
     failures = 0
     for photo_path, folder in zip(options.photos, name_folders(options.photos), strict=True):
         start = time.perf_counter()

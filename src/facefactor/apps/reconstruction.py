@@ -90,7 +90,7 @@ class Reconstructor:
     """Reconstructs the faces of photos; holds what does not change from photo to photo.
 
     Args:
-        model: the face model; the shipped one by default.
+        model: the face model for the default engine, the shipped one by default; another engine has its own.
         engine: what describes faces; the default one by default.
         landmark_detector: the default one by default.
 
@@ -105,8 +105,8 @@ class Reconstructor:
         engine: Engine | None = None,
         landmark_detector: LandmarkDetector | None = None,
     ) -> None:
-        self.model = load_face_model() if model is None else model
-        self.engine = engine or open_engine(DEFAULT_ENGINE, self.model)
+        self.engine = engine or open_engine(DEFAULT_ENGINE, model or load_face_model())
+        self.model = self.engine.model
         self._landmark_detector = landmark_detector or open_landmark_detector()
         self._decoder = Decoder.of(self.model)
         self._detail = DetailTransfer(self.model)

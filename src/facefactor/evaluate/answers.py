@@ -146,7 +146,7 @@ class AnswerMeter:
         """Whether a face's left_eye, right_eye or mouth is closed."""
         upper, lower = OPENINGS[part]
         expressions = np.stack((code.expression, np.zeros_like(code.expression)))
-        points = self._landmarks.points(*linear_weights(np.stack((code.shape, code.shape)), expressions))
+        points = self._landmarks.points(*linear_weights(np.stack((code.full_shape, code.full_shape)), expressions))
         own_mm, neutral_mm = (points[:, upper[1:-1], 1] - points[:, lower[1:-1], 1]).mean(axis=-1)
         return bool(own_mm < neutral_mm + OPEN_MOUTH_MM if part == "mouth" else own_mm < CLOSED_EYE_MM)
 
@@ -154,7 +154,7 @@ class AnswerMeter:
         """Of albedo and shape, within and between persons."""
         log_albedo = self._log_albedo(answers) @ np.array(LUMINANCE_WEIGHTS)
         tone = log_albedo.mean(axis=1, keepdims=True)
-        shape = np.tensordot(np.stack([answer.code.shape for answer in answers]), self._shape_basis, axes=1)
+        shape = np.tensordot(np.stack([answer.code.full_shape for answer in answers]), self._shape_basis, axes=1)
         distance = np.sqrt(3.0)
         measured = (
             ("skin tone: mean logarithm of the albedo's luminance", tone, 1.0),
@@ -171,7 +171,7 @@ class AnswerMeter:
 
     def _log_albedo(self, answers: Sequence[FaceAnswer]) -> np.ndarray:
         """(answers, face vertices, 3), of the albedo that can be, see `albedo_from_log`."""
-        reflectance = np.stack([answer.code.reflectance for answer in answers])
+        reflectance = np.stack([answer.code.full_reflectance for answer in answers])
         return np.log(albedo_from_log(self._log_mean + np.tensordot(reflectance, self._log_basis, axes=1)))
 
 

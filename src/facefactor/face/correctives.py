@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 FORMAT = "facefactor.correctives/1"
+LEARNED_FILE = "learned.safetensors"
+"""What `export-weights` calls the file."""
 
 
 @dataclass(frozen=True, eq=False)

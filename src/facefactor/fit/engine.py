@@ -28,7 +28,7 @@ class FitEngine:
     weights_hash = None
 
     def __init__(self, model: FaceModel, settings: FitSettings | None = None) -> None:
-        self._fitter = FaceFitter(model, settings)
+        self.model, self._fitter = model, FaceFitter(model, settings)
 
     def describe(self, face: CroppedFace) -> FaceCode[np.ndarray]:
         """Fit one face: its code in the crop's camera."""
@@ -37,16 +37,16 @@ class FitEngine:
 
 
 class RefiningEngine:
-    """Searches on from another engine's answers; the same photo gives the same code.
+    """Searches on from another engine's answers, with its face model; the same photo gives the same code.
 
     Args:
         engine: to start from.
-        model: the face model.
         settings: of the search; the tuned ones by default.
     """
 
-    def __init__(self, engine: Engine, model: FaceModel, settings: FitSettings | None = None) -> None:
-        self._engine, self._fitter = engine, FaceFitter(model, settings or REFINING)
+    def __init__(self, engine: Engine, settings: FitSettings | None = None) -> None:
+        self.model, self._engine = engine.model, engine
+        self._fitter = FaceFitter(engine.model, settings or REFINING)
         self.name, self.weights_hash = f"{engine.name}, refined", engine.weights_hash
 
     def describe(self, face: CroppedFace) -> FaceCode[np.ndarray]:

@@ -30,6 +30,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def model(self) -> FaceModel:
+        """What its codes are codes of; longer than the face model it was given where it corrects that."""
+        ...
+
+    @property
     def weights_hash(self) -> str | None:
         """Of its trained weights; None for an engine without any."""
         ...
@@ -67,7 +72,7 @@ class EncoderEngine:
         num_threads: int | None = None,
         graph: bytes | None = None,
     ) -> None:
-        self.name = name
+        self.name, self.model = name, model
         self._encoder = EncoderGraph(weights or shipped_weights(name), model, num_threads, graph)
         self.weights_hash = self._encoder.facts.get("weights_hash")
 

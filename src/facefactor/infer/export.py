@@ -36,7 +36,7 @@ from facefactor.encode.encoder import Encoder
 from facefactor.encode.landmark_network import LandmarkNetwork
 from facefactor.errors import require
 from facefactor.export.atomic import write_bytes
-from facefactor.face.correctives import Correctives, corrected_model, save_correctives
+from facefactor.face.correctives import LEARNED_FILE, Correctives, corrected_model, save_correctives
 from facefactor.face.model import FaceModel
 from facefactor.infer.decoder import DecodedFaces, Decoder
 from facefactor.infer.predictor import ENCODER_FILE, ENCODER_FORMAT, NUM_GEOMETRY
@@ -44,7 +44,6 @@ from facefactor.photo.network_landmarks import LANDMARK_FORMAT, LANDMARK_OUTPUTS
 
 OPSET, IR_VERSION = 20, 10
 """Versions of ONNX that onnxruntime 1.20 reads."""
-LEARNED_FILE = "learned.safetensors"
 DECODER_FILE, DECODER_FORMAT = "decoder.onnx", "facefactor.decoder/1"
 LEAST_HALVED = 256
 """Smaller arrays are left alone."""
