@@ -50,7 +50,7 @@ def test_it_learns_as_one_that_was_never_folded(landmark_weights: Path):
     many = SyntheticFaces(SyntheticSettings(seed=4)).make_batch(0, 32).crops_srgb
     with torch.no_grad():
         fixed, learning = network.eval()(many).points_px, network.train()(many).points_px
-    assert (fixed - learning).norm(dim=-1).mean(dim=1).median() < 1.5  # pixels of 128, of most faces
+    assert (fixed - learning).norm(dim=-1).mean() < 4.0  # pixels of 128; with wrong statistics it is tens
 
 
 def test_export_and_import_are_each_others_way_back(crops_srgb, landmark_weights: Path, tmp_path: Path):

@@ -40,14 +40,14 @@ REFINING_STEPS = 10
 """Gauss–Newton steps from an encoder's answer."""
 REFINING_RATES = {
     **LEARNING_RATES,
-    "shape": 0.05,
-    "reflectance": 0.2,
-    "illumination": 0.08,
-    "geometry_corrective": 0.05,
-    "reflectance_corrective": 0.2,
+    "shape": 0.07,
+    "reflectance": 0.3,
+    "illumination": 0.12,
+    "geometry_corrective": 0.07,
+    "reflectance_corrective": 0.3,
 }
 """Of Adam from an encoder's answer: fewer steps, which may be longer, as they start near the end."""
-REFINING = FitSettings(weights=ReconstructionWeights(photometric=2.0, reflectance=1e-4, light=4e-3))
+REFINING = FitSettings(weights=ReconstructionWeights(photometric=3.0, reflectance=1.5e-4, light=6e-3))
 """A search from an encoder's answer may trust the photo's colours more: it cannot lose its way so easily."""
 BLUR_SHARE = 1 / 64
 """Standard deviation of the coarse stage's blur, in crop sides."""
@@ -102,7 +102,7 @@ class FaceFitter:
         visibility: Float[Tensor, "478"],
         coverage: Bool[Tensor, "size size"] | None = None,
     ) -> FaceCode[Tensor]:
-        """Search on from a code that is about right, such as an encoder's: a third of the time of `fit`.
+        """Search on from a code that is about right, such as an encoder's: a fifth of the time of `fit`.
 
         Args:
             start: one face in the crop's camera, without batch dimension.

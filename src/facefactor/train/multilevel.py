@@ -63,13 +63,13 @@ class CorrectiveWeights:
 
     smoothness: float = 0.5
     """Of neighbours' squared differences of displacement, mm²."""
-    sparsity: float = 0.1
+    sparsity: float = 0.02
     """Of neighbours' differences of log albedo, to the power 0.9."""
-    constancy: float = 0.1
+    constancy: float = 0.02
     """Of squared differences of log albedo over the skin."""
     geometry: float = 5e-3
     """Of the mean squared displacement, mm²."""
-    reflectance: float = 5e-2
+    reflectance: float = 1e-2
     """Of the mean squared change of log albedo."""
 
 
