@@ -113,5 +113,5 @@ def test_files_that_are_none_are_named(tmp_path: Path):
         load_correctives(tmp_path / "bad.safetensors")
     from facefactor.face.model import SHIPPED_MODEL
 
-    with pytest.raises(IncompatibleCode, match=r"is facefactor\.model/1, this version reads facefactor\.correctives/1"):
+    with pytest.raises(IncompatibleCode, match=r"is facefactor\.model/1, needed is facefactor\.correctives/1"):
         load_correctives(SHIPPED_MODEL)

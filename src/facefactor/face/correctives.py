@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.errors import IncompatibleCode
 from facefactor.face.model import FaceModel
+from facefactor.tensor_file import read_tensor_file
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -93,18 +94,7 @@ def load_correctives(path: Path) -> Correctives:
         AssetMissing: no such file.
         IncompatibleCode: it holds no correctives of this version.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise AssetMissing(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise IncompatibleCode(f"{path}: not a safetensors file: {error}") from None
-    if metadata.get("format") != FORMAT:
-        raise IncompatibleCode(f"{path}: is {metadata.get('format', 'no corrections')}, this version reads {FORMAT}")
+    arrays, metadata = read_tensor_file(path, FORMAT)
     return Correctives(
         arrays["vertices"].astype(np.int64),
         arrays["geometry_basis"].astype(np.float32),

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.errors import AssetMissing
+from facefactor.tensor_file import read_tensor_file
 
 FORMAT = "facefactor.model/1"
 SHIPPED_MODEL = Path(__file__).resolve().parents[1] / "assets" / "face_model.safetensors"
@@ -100,19 +101,10 @@ def load_face_model(path: Path | None = None) -> FaceModel:
         AssetMissing: no such file.
         IncompatibleCode: not a face model of this version.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = SHIPPED_MODEL if path is None else path
     if not path.is_file():
         raise AssetMissing(f"{path}: there is no face model; the wheel ships one, `facefactor model build` makes one")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise IncompatibleCode(f"{path}: not a safetensors file: {error}") from None
-    if metadata.get("format") != FORMAT:
-        raise IncompatibleCode(f"{path}: is {metadata.get('format', 'no face model')}, this version reads {FORMAT}")
+    arrays, metadata = read_tensor_file(path, FORMAT)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return _from_arrays(arrays, json.loads(metadata["provenance"]), digest)
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.errors import IncompatibleCode
 from facefactor.export.atomic import write_bytes
+from facefactor.tensor_file import read_tensor_file
 from facefactor.train.averaging import AveragedModel
 
 CHECKPOINT_FORMAT = "facefactor.checkpoint/1"
@@ -58,7 +58,7 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, str]:
         AssetMissing: no such file.
         IncompatibleCode: not weights, or those of another architecture.
     """
-    tensors, metadata = _read(path, WEIGHTS_FORMAT)
+    tensors, metadata = read_tensor_file(path, WEIGHTS_FORMAT, "pt")
     _copy_into(model, tensors, path)
     return {name: value for name, value in metadata.items() if name != "format"}
 
@@ -69,7 +69,7 @@ def read_weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         AssetMissing, IncompatibleCode: see `load_weights`.
     """
-    return {name: tuple(tensor.shape) for name, tensor in _read(path, WEIGHTS_FORMAT)[0].items()}
+    return {name: tuple(tensor.shape) for name, tensor in read_tensor_file(path, WEIGHTS_FORMAT, "pt")[0].items()}
 
 
 def save_checkpoint(
@@ -93,7 +93,7 @@ def load_checkpoint(
         AssetMissing: no such file.
         IncompatibleCode: not a checkpoint, or one of another model.
     """
-    tensors, metadata = _read(path, CHECKPOINT_FORMAT)
+    tensors, metadata = read_tensor_file(path, CHECKPOINT_FORMAT, "pt")
     _copy_into(model, _with_prefix("model.", tensors), path)
     _copy_into(averaged.model, _with_prefix("averaged.", tensors), path)
     for name, parameter in model.named_parameters():
@@ -116,20 +116,6 @@ def remove_old_checkpoints(folder: Path, keep: int) -> None:
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     write_bytes(path, save(tensors, metadata=metadata))
-
-
-def _read(path: Path, wanted_format: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise AssetMissing(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise IncompatibleCode(f"{path}: not a safetensors file: {error}") from None
-    if metadata.get("format") != wanted_format:
-        raise IncompatibleCode(f"{path}: is {metadata.get('format', 'of no known format')}, needed is {wanted_format}")
-    return tensors, metadata
 
 
 def _copy_into(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
