@@ -238,10 +238,7 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "of `prepare`; from `mofa` weights (`import-weights mofa`). RUN gets the same files as with `train inverse`.",
     )
     _add_photo_options(multilevel)
-    for part in ("geometry", "reflectance"):
-        multilevel.add_argument(
-            f"--{part}", type=_positive_int, default=64, metavar="N", help=f"corrections of {part}; default: 64"
-        )
+    _add_correction_options(multilevel)
     multilevel.set_defaults(handler="facefactor.apps.train:run_multilevel")
 
     landmarks = regimes.add_parser(
@@ -267,6 +264,13 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "--loader-workers", type=_count, default=1, metavar="N", help="processes that read ahead; default: 1"
     )
     landmarks.set_defaults(handler="facefactor.apps.train:run_landmarks")
+
+
+def _add_correction_options(parser: argparse.ArgumentParser) -> None:
+    for part in ("geometry", "reflectance"):
+        parser.add_argument(
+            f"--{part}", type=_positive_int, default=64, metavar="N", help=f"corrections of {part}; default: 64"
+        )
 
 
 def _add_photo_options(regime: argparse.ArgumentParser) -> None:
@@ -361,6 +365,24 @@ def _add_model(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     sample.add_argument("--expressions", action="store_true", help="draw the 52 expressions at weight 1 instead")
     sample.add_argument("--out", required=True, type=Path, metavar="PICTURE.png", help="picture to write")
     sample.set_defaults(handler="facefactor.apps.model:run_sample")
+
+    learn = actions.add_parser(
+        "learn",
+        parents=[verbosity],
+        help="learn from photos what the face model lacks",
+        description="From photos of some kind of faces, such as children or a film's cast, learn corrections of the "
+        "face model and an encoder that answers them, for `reconstruct --model FILE`. Works in FILE.work, and goes on "
+        "there when it is stopped and started again.",
+    )
+    learn.add_argument("photos", nargs="+", type=Path, metavar="PHOTOS", help="image files, and folders to search")
+    learn.add_argument("--out", required=True, type=Path, metavar="FILE", help="safetensors file to write")
+    learn.add_argument("--jobs", type=_positive_int, metavar="N", help="processes that prepare photos (default: cores)")
+    learn.add_argument("--steps", type=_positive_int, default=2000, metavar="N", help="of training; default: 2000")
+    learn.add_argument("--batch-size", type=_positive_int, default=48, metavar="N", help="photos a step; default: 48")
+    learn.add_argument("--learning-rate", type=float, default=4e-4, metavar="X", help="at its peak; default: 0.0004")
+    learn.add_argument("--seed", type=int, default=0, metavar="N", help="of order and jitter; default: 0")
+    _add_correction_options(learn)
+    learn.set_defaults(handler="facefactor.apps.learn:run")
 
     build = actions.add_parser("build", parents=[verbosity], help="build the model file from its free sources")
     build.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder that holds ict/ and skins/")

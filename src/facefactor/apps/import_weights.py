@@ -21,13 +21,27 @@ NUM_CROPS = 256
 
 def run(options: argparse.Namespace) -> int:
     """Write the weights, and name the file."""
-    path = Path(options.graph) if options.graph.endswith(".onnx") else shipped_weights(options.graph)
+    import_weights(options.graph, options.out)
+    print(options.out)
+    return 0
+
+
+def import_weights(graph: str, out: Path) -> None:
+    """Write an exported network's weights.
+
+    Args:
+        graph: a graph's file, or the name of shipped weights.
+        out: safetensors file to write.
+
+    Raises:
+        AssetMissing, IncompatibleCode, MissingExtra: see `load_graph_weights`.
+        OutputUnwritable: the file cannot be written.
+    """
+    path = Path(graph) if graph.endswith(".onnx") else shipped_weights(graph)
     facts = read_graph_facts(path)
     found = facts.pop("format", "no graph of facefactor")
     if found not in NETWORKS:
         raise IncompatibleCode(f"{path}: is {found}, needed is one of {', '.join(NETWORKS)}")
     network = NETWORKS[found]()
     load_graph_weights(network, path, SyntheticFaces(SyntheticSettings()).make_batch(0, NUM_CROPS).crops_srgb)
-    save_weights(network, options.out, facts)
-    print(options.out)
-    return 0
+    save_weights(network, out, facts)
