@@ -102,7 +102,7 @@ class FaceFitter:
         visibility: Float[Tensor, "478"],
         coverage: Bool[Tensor, "size size"] | None = None,
     ) -> FaceCode[Tensor]:
-        """Search on from a code that is about right, such as an encoder's: a fifth of the time of `fit`.
+        """Search on from a code that is about right, such as an encoder's: a quarter of the time of `fit`.
 
         Args:
             start: one face in the crop's camera, without batch dimension.

@@ -46,7 +46,7 @@ class FitSettings:
     """Adam steps on light and reflectance over the blurred crop."""
     joint_steps: int = 140
     """Adam steps on everything over the sharp crop."""
-    refine_steps: int = 60
+    refine_steps: int = 90
     """Adam steps on everything from an encoder's answer."""
     visibility_interval: int = 10
     """Steps between depth tests."""
