@@ -101,7 +101,7 @@ def encoder_graph(encoder: Encoder, facts: Mapping[str, str]) -> bytes:
 def export_decoder(model: FaceModel, path: Path) -> None:
     """Write the face model's graph; see `export_graphs`."""
     facts = {"format": DECODER_FORMAT, "model_hash": model.model_hash}
-    example = torch.zeros(3, PACKED_SIZE + _num_corrections(model)[0] + _num_corrections(model)[1])
+    example = torch.zeros(3, PACKED_SIZE + sum(_num_corrections(model)))
     write_bytes(path, _make_graph(_Decoding(model), example, "code", DecodedFaces._fields, facts))
 
 
