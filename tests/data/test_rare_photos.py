@@ -9,7 +9,7 @@ from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.data import rare_photos
 from facefactor.data.photo_sample import encode_photo_sample
 from facefactor.data.photographs import PhotoCorpus
-from facefactor.data.rare_photos import is_rare, rare_expressions
+from facefactor.data.rare_photos import Rarity, is_rare, rare_expressions, rarity_of
 from facefactor.data.shards import PHOTOGRAPHS, CorpusRecord, write_corpus_record, write_shard
 from facefactor.face.linear_bases import LinearBases, in_triangles, linear_weights
 from facefactor.face.model import load_face_model
@@ -30,16 +30,18 @@ def landmarks_px(yaw_deg: float = 0.0, **expression: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("expected", "expression"),
     [
-        (False, {}),
-        (False, {"eyeBlinkLeft": 0.4, "eyeBlinkRight": 0.4}),
-        (False, {"jawOpen": 0.15}),
-        (True, {"eyeBlinkLeft": 0.8, "eyeBlinkRight": 0.8}),
-        (True, {"eyeBlinkLeft": 0.8}),
-        (True, {"jawOpen": 0.6}),
+        (None, {}),
+        (None, {"eyeBlinkLeft": 0.4, "eyeBlinkRight": 0.4}),
+        (None, {"jawOpen": 0.15}),
+        (Rarity.CLOSED, {"eyeBlinkLeft": 0.8, "eyeBlinkRight": 0.8}),
+        (Rarity.WINK, {"eyeBlinkLeft": 0.8}),
+        (Rarity.WINK, {"eyeBlinkRight": 0.9, "jawOpen": 0.6}),
+        (Rarity.OPEN_MOUTH, {"jawOpen": 0.6}),
     ],
 )
-def test_closed_eyes_and_wide_mouths_are_rare(expected: bool, expression: dict) -> None:
-    assert is_rare(landmarks_px(**expression)) is expected
+def test_closed_eyes_and_wide_mouths_are_rare(expected: Rarity | None, expression: dict) -> None:
+    assert rarity_of(landmarks_px(**expression)) is expected
+    assert is_rare(landmarks_px(**expression)) is (expected is not None)
 
 
 def test_a_head_that_is_turned_far_is_not_judged() -> None:
@@ -48,11 +50,12 @@ def test_a_head_that_is_turned_far_is_not_judged() -> None:
 
 def test_the_rare_ones_of_a_corpus_are_named(photo_corpus_folder, monkeypatch) -> None:
     photos = PhotoCorpus(photo_corpus_folder)
-    assert rare_expressions(photos, range(10)) == ()
+    nobody = dict.fromkeys(Rarity, ())
+    assert rare_expressions(photos, range(10)) == nobody
     asleep = landmarks_px(eyeBlinkLeft=0.8, eyeBlinkRight=0.8)
     monkeypatch.setattr(PhotoCorpus, "landmarks_px", lambda self, number: asleep if number == 7 else landmarks_px())
-    assert rare_expressions(photos, (1, 7, 9)) == (7,)
-    assert rare_expressions(photos, (1, 9)) == ()
+    assert rare_expressions(photos, (1, 7, 9)) == nobody | {Rarity.CLOSED: (7,)}
+    assert rare_expressions(photos, (1, 9)) == nobody
 
 
 def test_other_processes_find_the_same(photo_corpus_folder, tmp_path, monkeypatch) -> None:
@@ -64,4 +67,5 @@ def test_other_processes_find_the_same(photo_corpus_folder, tmp_path, monkeypatc
     ]
     write_corpus_record(tmp_path, CorpusRecord(PHOTOGRAPHS, (write_shard(tmp_path / "a.tar", samples),)))
     monkeypatch.setattr(rare_photos, "PORTION", 2)
-    assert rare_expressions(PhotoCorpus(tmp_path), range(4), workers=2) == (1, 3)
+    found = rare_expressions(PhotoCorpus(tmp_path), range(4), workers=2)
+    assert found == {Rarity.WINK: (1,), Rarity.CLOSED: (), Rarity.OPEN_MOUTH: (3,)}

@@ -13,7 +13,7 @@ from facefactor.code.face_code import FaceCode
 from facefactor.data.exposure import Exposures
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus, exact_batch
-from facefactor.data.rare_photos import rare_expressions
+from facefactor.data.rare_photos import Rarity, rare_expressions
 from facefactor.data.shards import SYNTHETIC, CorpusRecord, write_corpus_record, write_shard
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.data.synthetic_sample import encode_synthetic_sample
@@ -252,7 +252,10 @@ def test_held_out_photos_are_never_learnt_from(model, photos, tmp_path, monkeypa
     assert not set(measured[0]) & set(drawn)
     assert len(set(drawn)) == len(photos) - 4
     rare = rare_expressions(photos, sorted(set(drawn)))
-    assert len(drawn) == len(photos) - 4 + SETTINGS.rare_repeats * len(rare)
+    repeats = SETTINGS.wink_repeats, SETTINGS.closed_repeats, SETTINGS.open_repeats
+    again = sum(times * len(rare[kind]) for times, kind in zip(repeats, Rarity, strict=True))
+    assert len(drawn) == len(photos) - 4 + again
+    assert again > 0
 
 
 def test_batches_hold_as_many_photos_and_faces_as_asked_for(photos, faces):
@@ -270,7 +273,7 @@ def test_one_photo_is_too_few(model, photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "wrong",
     [{"batch_size": 0}, {"faces": 0}, {"landmarks": -1.0}, {"faces_weight": -0.1}, {"loader_workers": -1},
-     {"rare_repeats": -1}, {"pairs": 0}, {"population": -1.0}, {"altered_share": -0.1}, {"grey_share": 1.1}],
+     {"wink_repeats": -1}, {"pairs": 0}, {"population": -1.0}, {"altered_share": -0.1}, {"grey_share": 1.1}],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong: dict):
     with pytest.raises(ValueError, match="must be at least"):

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Photos that show what most photos don't, a closed eye or a mouth that is wide open, by their landmarks.
 
-One photo in ten shows either. Drawn no more often than the others, they teach a network to answer open eyes and closed
-mouths to everything.
+One photo in thirty shows closed eyes, one in forty a wide open mouth, one in a hundred a wink. Drawn no more often than
+the others, they teach a network to answer open eyes and closed mouths to everything, and the same to both eyes.
 """
 
 import itertools
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,9 @@ from facefactor.data.photo_sample import estimate_yaw_deg
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.photo.landmarks import OPENINGS
 
-CLOSED_EYES, CLOSED_EYE = 0.11, 0.06
-"""Opening over width below which both eyes, or one of them, are closed; open eyes have 0.2 to 0.3, narrow ones 0.12."""
+CLOSED_EYES, CLOSED_EYE, OTHER_EYE = 0.11, 0.08, 0.12
+"""Opening over width below which both eyes, or one of them, are closed, and above which the other one is not; open eyes
+have 0.2 to 0.3, narrow ones 0.12."""
 OPEN_MOUTH = 0.3
 """The same of a mouth that is wide open."""
 PORTION = 1000
@@ -28,8 +30,16 @@ MOST_YAW_DEG = 35.0
 """The far eye of a head that is turned further is a guess."""
 
 
-def rare_expressions(photos: PhotoCorpus, numbers: Sequence[int], workers: int = 0) -> tuple[int, ...]:
-    """Those of some photos that show a closed eye or an open mouth; reads the landmarks of all of them.
+class Rarity(Enum):
+    """What a rare photo shows."""
+
+    WINK = "one eye closed"
+    CLOSED = "both eyes closed"
+    OPEN_MOUTH = "the mouth wide open"
+
+
+def rare_expressions(photos: PhotoCorpus, numbers: Sequence[int], workers: int = 0) -> dict[Rarity, tuple[int, ...]]:
+    """Those of some photos that show each of them; reads the landmarks of all photos.
 
     Args:
         photos: the corpus.
@@ -38,22 +48,34 @@ def rare_expressions(photos: PhotoCorpus, numbers: Sequence[int], workers: int =
     """
     portions = [numbers[first : first + PORTION] for first in range(0, len(numbers), PORTION)]
     if not workers or len(portions) < 2:
-        return _rare_among(photos, numbers)
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(fresh_processes())) as pool:
-        return tuple(itertools.chain.from_iterable(pool.map(_rare_among, itertools.repeat(photos), portions)))
+        found = _rarities(photos, numbers)
+    else:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(fresh_processes())) as pool:
+            found = list(itertools.chain.from_iterable(pool.map(_rarities, itertools.repeat(photos), portions)))
+    each = list(zip(numbers, found, strict=True))
+    return {kind: tuple(number for number, rarity in each if rarity is kind) for kind in Rarity}
 
 
-def _rare_among(photos: PhotoCorpus, numbers: Sequence[int]) -> tuple[int, ...]:
-    return tuple(number for number in numbers if is_rare(photos.landmarks_px(number)))
+def _rarities(photos: PhotoCorpus, numbers: Sequence[int]) -> list[Rarity | None]:
+    return [rarity_of(photos.landmarks_px(number)) for number in numbers]
 
 
 def is_rare(landmarks_px: NDArray[np.floating]) -> bool:
     """Whether (478, 2) landmarks are of a face with a closed eye or a wide open mouth."""
+    return rarity_of(landmarks_px) is not None
+
+
+def rarity_of(landmarks_px: NDArray[np.floating]) -> Rarity | None:
+    """What is rare about the face of (478, 2) landmarks; None where nothing is."""
     if abs(estimate_yaw_deg(landmarks_px)) > MOST_YAW_DEG:
-        return False
+        return None
     openings = {part: opening(landmarks_px, upper, lower) for part, (upper, lower) in OPENINGS.items()}
-    eyes, mouth = (openings["left_eye"], openings["right_eye"]), openings["mouth"]
-    return max(eyes) < CLOSED_EYES or min(eyes) < CLOSED_EYE or mouth > OPEN_MOUTH
+    eyes = openings["left_eye"], openings["right_eye"]
+    if max(eyes) < CLOSED_EYES:
+        return Rarity.CLOSED
+    if min(eyes) < CLOSED_EYE and max(eyes) > OTHER_EYE:
+        return Rarity.WINK
+    return Rarity.OPEN_MOUTH if openings["mouth"] > OPEN_MOUTH else None
 
 
 def opening(landmarks_px: NDArray[np.floating], upper: Sequence[int], lower: Sequence[int]) -> float:
