@@ -14,8 +14,16 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
-__all__ = ["Array", "array_namespace", "constant_like", "on_accelerator", "sum_at", "to_numpy", "unit_vectors"]
-__all__ += ["without_gradient"]
+__all__ = [
+    "Array",
+    "array_namespace",
+    "constant_like",
+    "on_accelerator",
+    "sum_at",
+    "to_numpy",
+    "unit_vectors",
+    "without_gradient",
+]
 
 Array = TypeVar("Array", bound=Any)
 """numpy.ndarray or torch.Tensor; all arguments of one call are of one kind."""

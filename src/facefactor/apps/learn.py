@@ -15,10 +15,10 @@ from facefactor.apps.parallel import count_cores
 from facefactor.apps.prepare import Settings, prepare
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.errors import AssetMissing
-from facefactor.export.atomic import require_writable, write_bytes
-from facefactor.face.correctives import LEARNED_FILE
+from facefactor.export.atomic import require_writable
+from facefactor.face.correctives import corrected_model, save_correctives
 from facefactor.face.model import load_face_model
-from facefactor.infer.export import export_learned_model
+from facefactor.infer.export import with_encoder
 from facefactor.train.devices import launched_devices
 from facefactor.train.loop import LoopSettings
 from facefactor.train.mofa import MofaSettings
@@ -67,8 +67,7 @@ def run(options: argparse.Namespace) -> int:
         if devices.is_first:
             assert isinstance(network, MultilevelNetwork)
             encoder, correctives = network.learned_model({"step": str(options.steps)})
-            export_learned_model(encoder, correctives, model, work)
-            write_bytes(options.out, (work / LEARNED_FILE).read_bytes())
+            save_correctives(with_encoder(correctives, encoder, corrected_model(model, correctives)), options.out)
             print(options.out)
     return 0
 

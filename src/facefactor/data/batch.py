@@ -29,6 +29,13 @@ class CropBatch:
     def __len__(self) -> int:
         return len(self.crops_srgb)
 
+    @property
+    def covered(self) -> Float[Tensor, "batch height width 1"]:
+        """1 where a crop shows its photo, 0 where it lies outside."""
+        if self.coverage is None:
+            return torch.ones_like(self.crops_srgb[:, 0, :, :, None])
+        return self.coverage.to(self.crops_srgb)[..., None]
+
     def to(self, device: torch.device | str) -> "CropBatch":
         """Copy to a device; where all is there already, nothing is copied."""
         return replace(

@@ -5,8 +5,9 @@ Place in the flow: `prepare` makes and encodes these, `photographs.py` decodes a
 to a hundredth of a stored pixel, visibility to a thousandth.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from facefactor.photo.detect import FaceBox
 from facefactor.photo.find import FoundFace
 from facefactor.photo.landmarks import NUM_LANDMARKS
 from facefactor.photo.read import Photo
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,22 +108,14 @@ def landmarks_of(sample: Sample) -> NDArray[np.float32]:
     Raises:
         IncompatibleCode: it is no photo sample of this version.
     """
-    try:
-        return np.asarray(sample.json()["landmarks_px"], dtype=np.float32).reshape(NUM_LANDMARKS, 2)
-    except (KeyError, TypeError, ValueError) as error:
-        raise IncompatibleCode(f"sample {sample.key} is no photo sample of this version: {error!r}") from None
+    return _read_alone(
+        sample, lambda record: np.asarray(record["landmarks_px"], dtype=np.float32).reshape(NUM_LANDMARKS, 2)
+    )
 
 
 def photo_name_of(sample: Sample) -> str:
-    """Read the path of a sample's photo and nothing else.
-
-    Raises:
-        IncompatibleCode: it is no photo sample of this version.
-    """
-    try:
-        return str(sample.json()["photo"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise IncompatibleCode(f"sample {sample.key} is no photo sample of this version: {error!r}") from None
+    """Read the path of a sample's photo and nothing else; raises as `landmarks_of`."""
+    return _read_alone(sample, lambda record: str(record["photo"]))
 
 
 def estimate_yaw_deg(landmarks_px: NDArray[np.floating]) -> float:
@@ -141,6 +136,14 @@ def estimate_yaw_deg(landmarks_px: NDArray[np.floating]) -> float:
     left, _, right = np.linalg.svd(affine, full_matrices=False)
     across, up = left @ right
     return float(np.degrees(np.arcsin(np.clip(-np.cross(across, up)[0], -1, 1))))
+
+
+def _read_alone(sample: Sample, read: Callable[[dict[str, Any]], Part]) -> Part:
+    """Read a part of a sample's record."""
+    try:
+        return read(sample.json())
+    except (KeyError, TypeError, ValueError) as error:
+        raise IncompatibleCode(f"sample {sample.key} is no photo sample of this version: {error!r}") from None
 
 
 def _from_record(record: dict[str, Any], crop_srgb: NDArray[np.uint8]) -> PhotoSample:

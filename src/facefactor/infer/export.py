@@ -81,9 +81,20 @@ def export_learned_model(encoder: Encoder, correctives: Correctives, model: Face
         MissingExtra, OutputUnwritable: see `export_graphs`.
     """
     corrected = corrected_model(model, correctives)
-    facts = {**correctives.facts, "model_hash": corrected.model_hash}
-    save_correctives(replace(correctives, encoder_graph=encoder_graph(encoder, facts)), folder / LEARNED_FILE)
+    save_correctives(with_encoder(correctives, encoder, corrected), folder / LEARNED_FILE)
     export_decoder(corrected, folder / DECODER_FILE)
+
+
+def with_encoder(correctives: Correctives, encoder: Encoder, corrected: FaceModel) -> Correctives:
+    """Put an encoder's graph beside the corrections that it answers; see `export_learned_model`.
+
+    Args:
+        correctives: of a face model.
+        encoder: that answers them.
+        corrected: the face model with them.
+    """
+    facts = {**correctives.facts, "model_hash": corrected.model_hash}
+    return replace(correctives, encoder_graph=encoder_graph(encoder, facts))
 
 
 def export_encoder(encoder: Encoder, path: Path, facts: Mapping[str, str]) -> None:

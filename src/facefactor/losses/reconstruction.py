@@ -69,12 +69,8 @@ def colours_and_priors(
         masks: of the face model.
         weights: of the terms.
     """
-    colour_linear = _without_what_grey_photos_lack(view.colour_linear, picture_srgb)
-    inside = view.weights * sample_picture(covered, view.positions_px.detach())[..., 0]
-    distance = colour_distance(sample_picture(picture_srgb, view.positions_px), linear_to_srgb(colour_linear))
-    trusted = inside * explained_share(distance, inside > 0, weights.tolerance)
     return {
-        "photometric": weights.photometric * photometric_loss(distance, trusted),
+        "photometric": photometric_term(view, picture_srgb, covered, weights),
         "shape_prior": weights.shape * gaussian_prior(code.full_shape),
         "reflectance_prior": weights.reflectance * gaussian_prior(code.full_reflectance),
         "expression_prior": weights.expression * expression_prior(code.expression),
@@ -82,6 +78,20 @@ def colours_and_priors(
         + weights.negative_light * negative_light(view.irradiance[:, masks.compared]),
         "distance_prior": weights.distance * distance_prior(code.translation),
     }
+
+
+def photometric_term(
+    view: FaceView,
+    picture_srgb: Float[Tensor, "batch height width 3"],
+    covered: Float[Tensor, "batch height width 1"],
+    weights: ReconstructionWeights,
+) -> Float[Tensor, " batch"]:
+    """The first of these terms alone; arguments as in `colours_and_priors`."""
+    colour_linear = _without_what_grey_photos_lack(view.colour_linear, picture_srgb)
+    inside = view.weights * sample_picture(covered, view.positions_px.detach())[..., 0]
+    distance = colour_distance(sample_picture(picture_srgb, view.positions_px), linear_to_srgb(colour_linear))
+    trusted = inside * explained_share(distance, inside > 0, weights.tolerance)
+    return weights.photometric * photometric_loss(distance, trusted)
 
 
 def _without_what_grey_photos_lack(

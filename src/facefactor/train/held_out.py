@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run keeps for validation, and what an encoder is measured by on photos."""
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -36,6 +37,15 @@ class HeldOutPhotos:
     def __init__(self, photos: PhotoCorpus, numbers: Sequence[int], model: FaceModel) -> None:
         samples = [photos[number] for number in numbers]
         self._batch, self._side_px = exact_batch(samples), face_box_side_px(samples)
+        self._use(model)
+
+    def with_model(self, model: FaceModel) -> "HeldOutPhotos":
+        """The same photos, measured with another face model."""
+        other = copy.copy(self)
+        other._use(model)
+        return other
+
+    def _use(self, model: FaceModel) -> None:
         self._landmarks = CropLandmarks(model)
         self._colours = BatchColours(model, self._landmarks.K)
 

@@ -279,17 +279,13 @@ class MofaObjective:
         self, encoder: nn.Module, answer: FaceCode[Tensor], view: FaceView, photos: CropBatch, white: Tensor
     ) -> dict[str, Float[Tensor, " batch"]]:
         """How badly codes explain their photos, seen as they are by the base model."""
-        terms = self._of_view(answer, view, photos, white)
+        pictures, masks = photos.crops_srgb.movedim(1, -1), self._viewer.masks
+        terms = colours_and_priors(answer, view, pictures, photos.covered, white, masks, self._settings.weights)
         if self._settings.landmarks:
             terms |= self._of_landmarks(self._landmarks.project(answer), photos)
         if self._settings.population:
             terms["population"] = self._settings.population * self._population.distance(answer.expression)
         return terms
-
-    def _of_view(self, answer: FaceCode[Tensor], view: FaceView, photos: CropBatch, white: Tensor) -> dict[str, Tensor]:
-        """The same by their colours."""
-        pictures, masks = photos.crops_srgb.movedim(1, -1), self._viewer.masks
-        return colours_and_priors(answer, view, pictures, _covered(photos), white, masks, self._settings.weights)
 
     def _of_faces(self, encoder: nn.Module, answer: FaceCode[Tensor], faces: CropBatch) -> Float[Tensor, " batch"]:
         """How far codes are from the exact ones of rendered faces."""
@@ -317,13 +313,6 @@ def _with_partners_identity(answer: FaceCode[Tensor], num_pairs: int) -> FaceCod
     partner = answer[places]
     exchanged = answer.with_shape(partner.shape).with_reflectance(partner.reflectance)
     return exchanged.with_correctives(partner.geometry_corrective, partner.reflectance_corrective)
-
-
-def _covered(photos: CropBatch) -> Tensor:
-    """(batch, height, width, 1): 1 where a crop shows its photo."""
-    if photos.coverage is None:
-        return torch.ones_like(photos.crops_srgb[:, 0, :, :, None])
-    return photos.coverage.to(photos.crops_srgb)[..., None]
 
 
 def _data_hash(photos: PhotoCorpus, *others: SyntheticCorpus | PhotoCorpus | None) -> str:

@@ -40,6 +40,7 @@ from facefactor.losses.correctives import (
     reflectance_sparsity,
     smoothness,
 )
+from facefactor.losses.reconstruction import photometric_term
 from facefactor.render.face_view import FaceView, FaceViewer
 from facefactor.render.vertex import sample_picture
 from facefactor.train.checkpoint import CHECKPOINTS, list_checkpoints, load_weights, read_weight_shapes
@@ -215,8 +216,8 @@ class MultilevelObjective(MofaObjective):
         base = super()._of_photos(encoder, answer.without_corrections(), view, photos, white)
         bases = _network(encoder).bases
         final_view = self._final_viewer(bases).look(answer, view.weights)
-        colours = self._of_view(answer, final_view, photos, white)
-        terms = {"final_photometric": colours["photometric"]}
+        pictures, weights = photos.crops_srgb.movedim(1, -1), self._settings.weights
+        terms = {"final_photometric": photometric_term(final_view, pictures, photos.covered, weights)}
         if self._settings.landmarks:
             of_landmarks = self._of_landmarks(self._final_landmarks(bases, answer), photos)
             terms |= {f"final_{name}": term for name, term in of_landmarks.items()}
@@ -270,14 +271,13 @@ class HeldOutLevels:
     """
 
     def __init__(self, photos: PhotoCorpus, numbers: tuple[int, ...], model: FaceModel) -> None:
-        self._photos, self._numbers, self._model = photos, numbers, model
-        self._base = HeldOutPhotos(photos, numbers, model)
+        self._base, self._model = HeldOutPhotos(photos, numbers, model), model
 
     def __call__(self, network: nn.Module) -> Mapping[str, float]:
         """Measure the one-pass answers; see `HeldOutPhotos`."""
         found = _network(network)
         corrected = corrected_model(self._model, found.bases.correctives({}))
-        final = HeldOutPhotos(self._photos, self._numbers, corrected)(found.encoder)
+        final = self._base.with_model(corrected)(found.encoder)
         base = self._base(_BaseLevel(found.encoder))
         return {**final, **{f"base_{name}": value for name, value in base.items()}}
 

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from facefactor.data.batch import CropBatch
 from facefactor.face.corrective_bases import LOG_ALBEDO_UNIT
+from facefactor.fit.batch_colours import LEAST_COLOUR, LEAST_IRRADIANCE
 from facefactor.losses.photometric import colour_distance, explained_share
+from facefactor.losses.reconstruction import ReconstructionWeights
 from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
 from facefactor.render.face_view import FaceViewer
 from facefactor.render.vertex import sample_picture
@@ -28,10 +30,6 @@ if TYPE_CHECKING:
 
 LARGEST_RESIDUAL = 0.8
 """Log albedo: what differs by more is hair, glasses or a shadow's edge."""
-LEAST_LIGHT, LEAST_COLOUR = 0.05, 0.004
-"""Of what a logarithm is taken of."""
-TOLERANCE = 3.0
-"""See `losses.photometric.explained_share`."""
 RIDGE = 0.3
 """Of the mean squared feature, against overfitting."""
 OVERSAMPLED = 16
@@ -69,12 +67,11 @@ def _residuals(
     """Log albedo that photos want beside the base level's, zero where nothing is known."""
     code = network.encoder(batch.crops_srgb).without_corrections()
     view, pictures = viewer.look(code), batch.crops_srgb.movedim(1, -1)
-    covered = torch.ones_like(pictures[..., :1]) if batch.coverage is None else batch.coverage[..., None].to(pictures)
-    weights = view.weights * sample_picture(covered, view.positions_px)[..., 0]
+    weights = view.weights * sample_picture(batch.covered, view.positions_px)[..., 0]
     observed = sample_picture(pictures, view.positions_px)
-    lit = view.albedo * view.irradiance.clamp_min(LEAST_LIGHT)
+    lit = view.albedo * view.irradiance.clamp_min(LEAST_IRRADIANCE)
     distance = colour_distance(observed, linear_to_srgb(lit))
-    share = (weights > 0) * explained_share(distance, weights > 0, TOLERANCE)
+    share = (weights > 0) * explained_share(distance, weights > 0, ReconstructionWeights.tolerance)
     residual = srgb_to_linear(observed).clamp_min(LEAST_COLOUR).log() - lit.log()
     residual, share = residual[:, moved].clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL), share[:, moved, None]
     mean = (share * residual).sum(dim=1, keepdim=True) / share.sum(dim=1, keepdim=True).clamp_min(1e-9)
