@@ -23,7 +23,6 @@ from facefactor.face.correctives import load_correctives
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
 from facefactor.infer.predictor import EncoderGraph
-from facefactor.render.face_view import FaceViewer
 from facefactor.train.checkpoint import load_weights, save_weights
 from facefactor.train.loop import LoopSettings
 from facefactor.train.mofa import MofaSettings
@@ -177,7 +176,11 @@ def test_what_was_learnt_is_the_same_in_its_own_units(model, network, seen):
     with torch.no_grad():
         raw, scaled = network(seen.photos.crops_srgb), encoder(seen.photos.crops_srgb)
     # The spread was that of answers in training, whose normalisations see the batch alone.
-    assert 0.8 < network_in_training.geometry_corrective.square().mean().sqrt() / network.spread[:5].mean() < 1.25
+    assert (
+        0.8
+        < network_in_training.geometry_corrective.square().mean().sqrt() / network.spread[:5].square().mean().sqrt()
+        < 1.25
+    )
     displacement = network.bases.displacement_mm(raw.geometry_corrective)
     expected = torch.einsum("bk,kvc->bvc", scaled.geometry_corrective, torch.from_numpy(correctives.geometry_basis))
     torch.testing.assert_close(displacement, expected, atol=1e-3, rtol=1e-3)
@@ -220,6 +223,24 @@ def test_the_command_trains_as_many_corrections_as_asked_for(rendered_photos, tm
     assert (network.bases.geometry.shape[0], network.bases.reflectance.shape[0]) == (3, 2)
 
 
+def test_the_command_leaves_out_what_it_is_told_to(rendered_photos, tmp_path, capsys):
+    arguments = ["train", "multilevel", "--corpus", str(rendered_photos[0]), "--steps", "1", "--batch-size", "2"]
+    arguments += ["--geometry", "4", "--reflectance", "2", "--loader-workers", "0", "--out", str(tmp_path / "run")]
+    assert main([*arguments, "--without", "constancy", "--without", "stabilisation", "--rectified"]) == 0
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert config["correctives"] == {
+        **dataclasses.asdict(CorrectiveWeights()),
+        "constancy": 0.0,
+        "geometry": 0.0,
+        "reflectance": 0.0,
+    }
+    assert config["rectified"]
+    assert config["second_look"]
+    arguments[arguments.index("4")] = "3"
+    assert main([*arguments, "--rectified"]) == 2
+    assert "must be even when rectified, got 3 and 2" in capsys.readouterr().err
+
+
 def test_weights_without_corrections_are_no_multilevel_ones(model, tmp_path):
     save_weights(Encoder(), tmp_path / "plain.safetensors", {})
     with pytest.raises(IncompatibleCode, match="it has no corrections"):
@@ -227,22 +248,29 @@ def test_weights_without_corrections_are_no_multilevel_ones(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"num_geometry": 0}, {"num_reflectance": 0}, {"correctives": CorrectiveWeights(smoothness=-1.0)}]
+    "wrong",
+    [
+        {"num_geometry": 0},
+        {"num_reflectance": 0},
+        {"correctives": CorrectiveWeights(smoothness=-1.0)},
+        {"base_rate": -1.0},
+        {"rectified": True, "num_geometry": 5},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict):
-    with pytest.raises(ValueError, match="must be at least"):
+    with pytest.raises(ValueError, match=r"must be (at least|even)"):
         MultilevelSettings(**wrong)
 
 
-def test_corrections_of_albedo_start_from_what_photos_show(model, photos, tmp_path):
+@pytest.mark.parametrize("looks", [{}, {"second_look": False}, {"rectified": True}])
+def test_corrections_of_albedo_start_from_what_photos_show(model, photos, looks: dict):
     """All photos get a darker chin; the encoder, which answers the mean, cannot say it, and the corrections can."""
-    network = MultilevelNetwork(model, 3, 4)
+    network = MultilevelNetwork(model, 4, 8, **looks)
     batch = exact_batch([photos[number] for number in range(8)])
     darkened = batch.crops_srgb.clone()
     darkened[:, :, 84:] *= 0.7
-    viewer = FaceViewer.of(model, 128)
     before = network.encoder.heads["shape"].weight.clone()
-    start_from_residuals(network, [dataclasses.replace(batch, crops_srgb=darkened)], viewer)
+    start_from_residuals(network, [dataclasses.replace(batch, crops_srgb=darkened)], model)
     with torch.no_grad():
         answer = network.eval()(darkened)
     changes = network.bases.log_albedo(answer.reflectance_corrective)
@@ -250,3 +278,30 @@ def test_corrections_of_albedo_start_from_what_photos_show(model, photos, tmp_pa
     chin, brow = changes[:, heights < -50].mean(), changes[:, heights > 10].mean()
     assert chin < brow - 0.1
     assert torch.equal(network.encoder.heads["shape"].weight, before)
+
+
+@pytest.mark.parametrize("looks", [{"second_look": False}, {"rectified": True}])
+def test_weights_say_what_network_they_are_of(model, photos, tmp_path, looks: dict):
+    settings = dataclasses.replace(SETTINGS, num_geometry=4, **looks)
+    trained = train_multilevel(photos, None, model, tmp_path, settings, loop(2))
+    found = network_of_weights(tmp_path / "weights.safetensors", model)
+    load_weights(found, tmp_path / "weights.safetensors")
+    crop = torch.rand(1, 3, 128, 128)
+    with torch.no_grad():
+        torch.testing.assert_close(found.eval()(crop).pack(), trained.eval()(crop).pack())
+    encoder, correctives = found.learned_model({})
+    with torch.no_grad():
+        scaled = encoder.eval()(crop).reflectance_corrective
+        expected = found.bases.log_albedo(found(crop).reflectance_corrective)
+    change = torch.einsum("bk,kvc->bvc", scaled, torch.from_numpy(correctives.reflectance_basis))
+    torch.testing.assert_close(change, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_the_base_level_learns_at_a_rate_of_its_own(model, photos, tmp_path):
+    settings = dataclasses.replace(SETTINGS, base_rate=0.0)
+    torch.manual_seed(0)
+    before = MultilevelNetwork(model, 5, 4)
+    trained = train_multilevel(photos, None, model, tmp_path, settings, loop(2))
+    assert torch.equal(trained.encoder.heads["shape"].weight, before.encoder.heads["shape"].weight)
+    assert trained.encoder.heads["geometry_corrective"].weight.abs().max() > 0
+    assert not torch.equal(trained.bases.reflectance, before.bases.reflectance)

@@ -239,6 +239,18 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     )
     _add_photo_options(multilevel)
     _add_correction_options(multilevel)
+    multilevel.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=["smoothness", "sparsity", "constancy", "stabilisation", "second-look"],
+        help="leave out a regulariser, or the look at what the base level does not explain; may repeat",
+    )
+    multilevel.add_argument(
+        "--rectified",
+        action="store_true",
+        help="non-linear corrections: sizes, even numbers, are of a hidden layer that half as many numbers make",
+    )
     multilevel.set_defaults(handler="facefactor.apps.train:run_multilevel")
 
     landmarks = regimes.add_parser(
@@ -267,9 +279,9 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
 
 
 def _add_correction_options(parser: argparse.ArgumentParser) -> None:
-    for part in ("geometry", "reflectance"):
+    for part, size in (("geometry", 64), ("reflectance", 256)):
         parser.add_argument(
-            f"--{part}", type=_positive_int, default=64, metavar="N", help=f"corrections of {part}; default: 64"
+            f"--{part}", type=_positive_int, default=size, metavar="N", help=f"corrections of {part}; default: {size}"
         )
 
 

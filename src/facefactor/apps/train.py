@@ -2,6 +2,7 @@
 """The commands `facefactor train REGIME`: what each regime learns from, and its settings, out of the command line."""
 
 import argparse
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from facefactor.train.inverse import HeldOutFaces, InverseSettings, synthetic_se
 from facefactor.train.landmarks import LandmarkSettings, train_landmarks
 from facefactor.train.loop import LoopSettings
 from facefactor.train.mofa import MofaSettings, train_mofa
-from facefactor.train.multilevel import MultilevelSettings, train_multilevel
+from facefactor.train.multilevel import CorrectiveWeights, MultilevelSettings, train_multilevel
 
 
 def run_inverse(options: argparse.Namespace) -> int:
@@ -127,7 +128,21 @@ def run_mofa(options: argparse.Namespace) -> int:
 
 def run_multilevel(options: argparse.Namespace) -> int:
     """Train an encoder with the corrections of the face model, and name the weights."""
-    settings = MultilevelSettings(_mofa_settings(options), options.geometry, options.reflectance)
+    given = CorrectiveWeights()
+    without = dict.fromkeys((name for name in options.without if hasattr(given, name)), 0.0)
+    if "stabilisation" in options.without:
+        without |= {"geometry": 0.0, "reflectance": 0.0}
+    try:
+        settings = MultilevelSettings(
+            _mofa_settings(options),
+            options.geometry,
+            options.reflectance,
+            correctives=dataclasses.replace(given, **without),
+            second_look="second-look" not in options.without,
+            rectified=options.rectified,
+        )
+    except ValueError as error:
+        raise FaceError(f"train multilevel: {error}") from None
     return _run_on_photos(options, train_multilevel, settings)
 
 

@@ -29,6 +29,9 @@ WIDE_YAW_SHARE = 0.25
 YAW_LIMIT_DEG, PITCH_LIMIT_DEG, ROLL_LIMIT_DEG = 75.0, 35.0, 25.0
 YAW_SPREAD_DEG, PITCH_SPREAD_DEG, ROLL_SPREAD_DEG = 20.0, 11.0, 5.0
 WIDE_ROLL_SHARE = 0.2
+CLOSED_SHARE, CLOSING_SHARE, WINK_SHARE = 0.18, 0.12, 0.28
+"""Shares of faces with both eyes closed, with both on the way and with one closed; far more than photos show, since a
+network that sees few of them answers half closed eyes to a wink."""
 HARSH_AMBIENT = 0.34
 """Ambient light of 0.25 to 1 below which, for one face in eight, there is one lamp and next to nothing beside it."""
 
@@ -194,13 +197,13 @@ def _set_eyes(weights: np.ndarray, generator: np.random.Generator) -> None:
     left, right = EXPRESSION_NAMES.index("eyeBlinkLeft"), EXPRESSION_NAMES.index("eyeBlinkRight")
     kind = generator.random()
     lids = generator.uniform(0.0, 0.25)
-    if kind < 0.10:  # both closed
+    if kind < CLOSED_SHARE:
         lids = generator.uniform(0.85, 1.0)
-    elif kind < 0.22:  # on the way
+    elif kind < CLOSED_SHARE + CLOSING_SHARE:
         lids = generator.uniform(0.2, 0.9)
     weights[[left, right]] = np.clip(lids + 0.03 * generator.standard_normal(2), 0.0, 1.0)
-    if 0.22 <= kind < 0.34:  # a wink
-        weights[generator.choice([left, right])] = generator.uniform(0.5, 1.0)
+    if kind > 1.0 - WINK_SHARE:
+        weights[generator.choice([left, right])] = generator.uniform(0.6, 1.0)
 
 
 def _tint(generator: np.random.Generator, spread: float) -> np.ndarray:

@@ -10,7 +10,7 @@ ordinary light. With u the raw answer of a head:
     rotation             u, axis-angle, radians
     translation          (0, 0, −1000) + TRANSLATION_SCALE_MM · u
     illumination         ambient light of strength one + u
-    correctives          u
+    correctives          u + what the second look reads, or of that the rectified hidden layer
 
 - Expression weights are mostly exactly zero, which a sigmoid reaches only at infinity, where its gradient ends. The
   clamp starts at zero, is linear inside, and a weight outside comes back as soon as the loss asks for it.
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from facefactor.code.face_code import CORRECTIVE_PARTS, PART_SHAPES, FaceCode
 from facefactor.encode.backbone import NUM_FEATURES, Backbone
+from facefactor.encode.second_look import SecondLook
 
 TRANSLATION_SCALE_MM = (30.0, 30.0, 100.0)
 """How far heads stand from the nominal place: across and down the crop, and in depth."""
@@ -40,19 +41,35 @@ class Encoder(nn.Module):
     Args:
         num_geometry_corrective: corrections of the shape that it answers, for a multi-level model.
         num_reflectance_corrective: the same of the albedo.
+        second_look: reads such corrections off what the rest of the answer leaves unexplained; None for none.
+        rectified: answer half as many numbers and the corrections as a hidden layer of them, see `RectifiedLayer`.
+
+    Raises:
+        ValueError: an odd number of corrections is to be rectified.
     """
 
     translation_scale: Tensor
     nominal_code: Tensor
 
-    def __init__(self, num_geometry_corrective: int = 0, num_reflectance_corrective: int = 0) -> None:
+    def __init__(
+        self,
+        num_geometry_corrective: int = 0,
+        num_reflectance_corrective: int = 0,
+        second_look: SecondLook | None = None,
+        rectified: bool = False,
+    ) -> None:
         super().__init__()
+        numbers = num_geometry_corrective, num_reflectance_corrective
+        if rectified and any(number % 2 for number in numbers):
+            raise ValueError(f"rectified corrections come in pairs, got {numbers[0]} and {numbers[1]}")
         self.num_geometry_corrective = num_geometry_corrective
-        correctives = dict(zip(CORRECTIVE_PARTS, (num_geometry_corrective, num_reflectance_corrective), strict=True))
         sizes = {name: math.prod(size) for name, size in PART_SHAPES.items()}
-        sizes |= {name: size for name, size in correctives.items() if size}
+        correctives = zip(CORRECTIVE_PARTS, numbers, strict=True)
+        sizes |= {name: size // 2 if rectified else size for name, size in correctives if size}
         self.backbone = Backbone()
         self.heads = nn.ModuleDict({name: _zero_head(size) for name, size in sizes.items()})
+        self.second_look = second_look
+        self.rectified = RectifiedLayer(numbers[0] // 2, numbers[1] // 2) if rectified else None
         self.register_buffer("translation_scale", torch.tensor(TRANSLATION_SCALE_MM), persistent=False)
         self.register_buffer("nominal_code", torch.from_numpy(FaceCode.neutral().pack()), persistent=False)
 
@@ -67,7 +84,55 @@ class Encoder(nn.Module):
         raw["expression"] = clamp_with_gradient(raw["expression"])
         raw["translation"] = self.translation_scale * raw["translation"]
         base = self.nominal_code + torch.cat([raw[name] for name in PART_SHAPES], dim=-1)
-        return torch.cat([base, *(raw[name] for name in CORRECTIVE_PARTS if name in raw)], dim=-1)
+        answered = [raw[name] for name in CORRECTIVE_PARTS if name in raw]
+        if not answered:
+            return base
+        corrections = torch.cat(answered, dim=-1)
+        if self.second_look is not None:
+            corrections = corrections + self.second_look(crops_srgb, base)
+        if self.rectified is not None:
+            corrections = self.rectified(corrections)
+        return torch.cat((base, corrections), dim=-1)
+
+    @torch.no_grad()
+    def divide_corrections(self, units: Float[Tensor, " corrections"]) -> None:
+        """Answer the corrections in other units, those of geometry first."""
+        if self.rectified is not None:
+            rows = [(layer.weight, layer.bias) for layer in self.rectified.layers]
+        else:
+            rows = [(self.heads[name].weight, self.heads[name].bias) for name in CORRECTIVE_PARTS if name in self.heads]
+            if self.second_look is not None:
+                self.second_look.reader.weight /= units[:, None]
+        for (weight, bias), unit in zip(rows, units.split([len(bias) for _, bias in rows]), strict=True):
+            weight /= unit[:, None]
+            bias /= unit
+
+
+class RectifiedLayer(nn.Module):
+    """The hidden layer of the paper's non-linear corrections (arXiv:1712.02859, section 5): max(0, W δ + b).
+
+    The paper's corrections are F(δ) = Θ max(0, W δ + b). Since Θ, the last layer, is linear, a code that holds the
+    hidden layer in place of δ is a code of a linear model, which all that decodes, fits and exports takes as it is.
+    At the start W is [1; −1], and with Θ in such pairs too F is linear: learning bends it.
+
+    Args:
+        num_geometry: numbers δ of the geometry; twice as many come out.
+        num_reflectance: the same of the albedo.
+    """
+
+    def __init__(self, num_geometry: int, num_reflectance: int) -> None:
+        super().__init__()
+        self.sizes = num_geometry, num_reflectance
+        self.layers = nn.ModuleList(nn.Linear(size, 2 * size) for size in self.sizes)
+        for layer in self.layers:
+            identity = torch.eye(layer.in_features)
+            layer.weight = nn.Parameter(torch.cat((identity, -identity)))
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, latent: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch corrections"]:
+        """Twice as many numbers, none below zero."""
+        parts = zip(self.layers, latent.split(self.sizes, dim=-1), strict=True)
+        return torch.cat([layer(part) for layer, part in parts], dim=-1).relu()
 
 
 def clamp_with_gradient(raw: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

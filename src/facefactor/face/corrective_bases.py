@@ -31,6 +31,7 @@ class CorrectiveBases(nn.Module):
         model: the face model.
         num_geometry: vectors of Θ_g.
         num_reflectance: vectors of Θ_r.
+        in_pairs: let the second half of the vectors be the first half's opposites at the start.
     """
 
     vertices: Tensor
@@ -38,7 +39,7 @@ class CorrectiveBases(nn.Module):
     corners: Tensor
     corner_weights: Tensor
 
-    def __init__(self, model: FaceModel, num_geometry: int, num_reflectance: int) -> None:
+    def __init__(self, model: FaceModel, num_geometry: int, num_reflectance: int, in_pairs: bool = False) -> None:
         super().__init__()
         face = np.asarray(model.regions["face"])
         place = np.full(model.num_vertices, len(face))
@@ -53,8 +54,14 @@ class CorrectiveBases(nn.Module):
             "corner_weights", torch.from_numpy(model.landmarks478_weights).float()[..., None], persistent=False
         )
         modes = torch.from_numpy(_smooth_modes(edges, len(face), max(num_geometry, num_reflectance))).float()
-        self.geometry = nn.Parameter(FIRST_SPREAD * modes[:num_geometry])
-        self.reflectance = nn.Parameter(FIRST_SPREAD * modes[:num_reflectance])
+        geometry, reflectance = (
+            torch.cat((modes[: size // 2], -modes[: size // 2])) if in_pairs else modes[:size]
+            for size in (num_geometry, num_reflectance)
+        )
+        self.geometry, self.reflectance = (
+            nn.Parameter(FIRST_SPREAD * geometry),
+            nn.Parameter(FIRST_SPREAD * reflectance),
+        )
 
     def displacement_mm(self, geometry_corrective: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch moved 3"]:
         """Θ_g δ_g."""

@@ -26,7 +26,7 @@ class LinearPoints(nn.Module):
     def __init__(self, model: FaceModel, mixture: Mixture) -> None:
         super().__init__()
         for name, array in vars(LinearBases.of(model, mixture)).items():
-            self.register_buffer(name, torch.from_numpy(array))
+            self.register_buffer(name, torch.from_numpy(array), persistent=False)
 
     @property
     def num_shape(self) -> int:

@@ -10,15 +10,16 @@ until the end. A test holds the results to those of `MorphableFace`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import numpy as np
+from array_api_compat import device
 
 from facefactor.arrays import Array, array_namespace
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics, project_points
-from facefactor.code.face_code import FaceCode
+from facefactor.code.face_code import REFLECTANCE_SIZE, FaceCode
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.face.albedo import albedo_from_log
 from facefactor.face.landmarks import NUM_CONTOUR, PATH_STEPS, ContourPaths, contour_paths, outermost_places
@@ -26,7 +27,7 @@ from facefactor.face.linear_bases import LinearBases, Mixture, in_triangles, lin
 from facefactor.face.model import FaceModel
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 class DecodedFaces(NamedTuple, Generic[Array]):
@@ -49,7 +50,11 @@ class Decoder(Generic[Array]):
     surface: LinearBases[Array]
     marks: LinearBases[Array]
     tangents: Float[Array, "17 3"]
-    reflectance_basis: Float[Array, "coeffs planes"]
+    reflectance_basis: Float[Array, "80 planes"]
+    corrections_basis: Float[Array, "corrections moved_planes"]
+    """Of the albedo's corrections, over the vertices that they move: the face, a third of all."""
+    corrected_places: Int[Array, " vertices"]
+    """For each vertex its number among those, from 1; 0 for the others."""
     log_albedo_mean: Float[Array, " planes"]
     K: Float[Array, "3 3"]
 
@@ -58,20 +63,26 @@ class Decoder(Generic[Array]):
         """Lay out a face model, float32."""
         paths = contour_paths(model)
         native = slice(model.num_vertices)
-        planes = np.moveaxis(model.reflectance_basis[:, native], 2, 1)
+        basis = np.moveaxis(model.reflectance_basis[:, native], 2, 1)
+        base, corrections = basis[:REFLECTANCE_SIZE], basis[REFLECTANCE_SIZE:]
+        moved = np.flatnonzero(corrections.any(axis=(0, 1)))
+        places = np.zeros(model.num_vertices, dtype=np.int64)
+        places[moved] = 1 + np.arange(len(moved))
         return Decoder(
             LinearBases.of(model, lambda values: values),
             LinearBases.of(model, _landmark_mixture(model, paths)),
             paths.tangents,
-            planes.reshape(len(planes), -1),
+            np.ascontiguousarray(base.reshape(len(base), -1)),
+            np.ascontiguousarray(corrections[:, :, moved].reshape(len(corrections), 3 * len(moved))),
+            places,
             model.log_albedo_mean[native].T.reshape(-1),
             crop_intrinsics(ENCODER_CROP_PX).astype(np.float32),
         )
 
     def map(self, function: Callable[[Array], Any]) -> Decoder[Any]:
         """Apply a function to every array, such as `torch.from_numpy`."""
-        others = (self.tangents, self.reflectance_basis, self.log_albedo_mean, self.K)
-        return Decoder(self.surface.map(function), self.marks.map(function), *(function(array) for array in others))
+        surface, marks, *others = (getattr(self, field.name) for field in fields(self))
+        return Decoder(surface.map(function), marks.map(function), *(function(array) for array in others))
 
     def decode(self, code: FaceCode[Array]) -> DecodedFaces[Array]:
         """Make the faces that codes describe; 140 kB a face.
@@ -118,8 +129,14 @@ class Decoder(Generic[Array]):
 
     def albedo(self, reflectance: Float[Array, "batch coeffs"]) -> Float[Array, "batch vertices 3"]:
         """Linear RGB at the native vertices."""
-        log_albedo = self.log_albedo_mean + reflectance @ self.reflectance_basis
-        planes = array_namespace(reflectance).reshape(log_albedo, (-1, 3, self.log_albedo_mean.shape[0] // 3))
+        xp = array_namespace(reflectance)
+        log_albedo = self.log_albedo_mean + reflectance[:, :REFLECTANCE_SIZE] @ self.reflectance_basis
+        planes = xp.reshape(log_albedo, (-1, 3, self.log_albedo_mean.shape[0] // 3))
+        if self.corrections_basis.shape[0]:
+            moved = reflectance[:, REFLECTANCE_SIZE:] @ self.corrections_basis
+            moved = xp.reshape(moved, (-1, 3, self.corrections_basis.shape[1] // 3))
+            still = xp.zeros((moved.shape[0], 3, 1), dtype=moved.dtype, device=device(moved))
+            planes = planes + xp.take(xp.concat((still, moved), axis=2), self.corrected_places, axis=2)
         return albedo_from_log(planes, channel_axis=1).mT
 
 

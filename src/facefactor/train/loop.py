@@ -92,6 +92,7 @@ def train(
     *,
     config: Mapping[str, Any],
     data_hash: str,
+    rates: Mapping[str, float] | None = None,
     validate: Validation | None = None,
     devices: Devices | None = None,
     resume: bool = False,
@@ -106,6 +107,7 @@ def train(
         folder: of the run; made if needed.
         config: of the regime, JSON-able; kept in `run.json` with the loop's settings.
         data_hash: of what the run learns from; kept as well.
+        rates: learning rates relative to the settings', of the parameters whose names begin so; 1 for all others.
         validate: called on the first process only.
         devices: of `launched_devices`; None for the CPU.
         resume: go on from the folder's last checkpoint, or start if there is none yet.
@@ -123,7 +125,7 @@ def train(
     torch.set_flush_denormal(True)  # Adam squares small gradients into denormals, with which a CPU is ten times slower
     config = {**config, **dataclasses.asdict(settings)}
     _require_right_folder(folder, config, data_hash, resume)
-    run = _Run(model, objective, settings, folder, validate, devices)
+    run = _Run(model, objective, settings, folder, rates or {}, validate, devices)
     if devices.is_first:
         write_run_record(folder, config, data_hash, devices.count)
     try:
@@ -151,6 +153,7 @@ class _Run:
         objective: Objective,
         settings: LoopSettings,
         folder: Path,
+        rates: Mapping[str, float],
         validate: Validation | None,
         devices: Devices,
     ) -> None:
@@ -158,7 +161,7 @@ class _Run:
         self.validate, self.devices = validate, devices
         self.model = model.to(devices.device)
         self.averaged = AveragedModel(self.model, settings.average_decay)
-        self.optimiser = torch.optim.AdamW(_parameter_groups(self.model, settings.weight_decay))
+        self.optimiser = torch.optim.AdamW(_parameter_groups(self.model, settings.weight_decay, rates))
         checkpoints = list_checkpoints(self.checkpoints)
         parts = self.model, self.averaged, self.optimiser
         self.progress = load_checkpoint(checkpoints[-1], *parts) if checkpoints else Progress()
@@ -202,7 +205,7 @@ class _Run:
         loss.backward()
         gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_limit)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate_at(step, self.settings)
+            group["lr"] = group["rate"] * learning_rate_at(step, self.settings)
         self.optimiser.step()
         self.averaged.update(self.model, step)
         self.means.add({"loss": loss, **numbers, "gradient_norm": gradient_norm})
@@ -272,13 +275,14 @@ def _require_right_folder(folder: Path, config: Mapping[str, Any], data_hash: st
         raise OutputUnwritable(f"{folder}: holds a run already; resume it, or choose another folder")
 
 
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels decay towards zero; biases and the scales of normalisations do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def _parameter_groups(model: nn.Module, weight_decay: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Those that share a relative learning rate; matrices and kernels decay towards zero, and nothing else does."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = next((rate for start, rate in rates.items() if name.startswith(start)), 1.0)
+            groups.setdefault((rate, weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+    return [{"params": found, "rate": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
 
 
 def _next_batch(remaining: Any, step: int, num_steps: int) -> Any:

@@ -169,6 +169,7 @@ def train_on_photos(
     loop: LoopSettings,
     *,
     config: Mapping[str, Any],
+    rates: Mapping[str, float] | None = None,
     devices: Devices | None,
     resume: bool,
 ) -> nn.Module:
@@ -183,6 +184,7 @@ def train_on_photos(
         settings: of the batches.
         loop: of the loop.
         config: see `loop.train`.
+        rates: see there.
         devices: see there.
         resume: see there.
 
@@ -209,6 +211,7 @@ def train_on_photos(
         folder,
         config=config,
         data_hash=_data_hash(photos, faces, persons),
+        rates=rates,
         validate=measure(held_out) if devices.is_first else None,
         devices=devices,
         resume=resume,

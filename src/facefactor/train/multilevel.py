@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import project_points
-from facefactor.code.face_code import CORRECTIVE_PARTS, FaceCode
+from facefactor.code.face_code import PART_SHAPES, FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus
 from facefactor.data.synthetic_corpus import SyntheticCorpus
-from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
+from facefactor.encode.second_look import SecondLook
 from facefactor.errors import IncompatibleCode
 from facefactor.face.corrective_bases import CorrectedFace, CorrectiveBases
 from facefactor.face.correctives import Correctives, corrected_model
@@ -82,9 +82,16 @@ class MultilevelSettings:
     """Of the base level, of the final level's colours and landmarks, and of the batches."""
     num_geometry: int = 64
     """Vectors of Θ_g; the paper has 500."""
-    num_reflectance: int = 64
+    num_reflectance: int = 256
     """The same of Θ_r."""
     correctives: CorrectiveWeights = field(default_factory=CorrectiveWeights)
+    second_look: bool = True
+    """Whether corrections are read off what the base level leaves unexplained; the paper's network looks once."""
+    rectified: bool = False
+    """Whether corrections go through a hidden layer, the paper's non-linear variant; sizes are of that layer."""
+    base_rate: float = 0.3
+    """Learning rate of the network that answers the base level, relative to that of all that corrections are made of:
+    the base level has been learnt before."""
     num_residuals: int = 6000
     """Photos whose residuals the corrections of albedo start from, when there are weights to start from."""
 
@@ -92,6 +99,11 @@ class MultilevelSettings:
         if min(self.num_geometry, self.num_reflectance) < 1:
             sizes = f"{self.num_geometry} and {self.num_reflectance}"
             raise ValueError(f"num_geometry and num_reflectance must be at least 1, got {sizes}")
+        if self.rectified and (self.num_geometry % 2 or self.num_reflectance % 2):
+            sizes = f"{self.num_geometry} and {self.num_reflectance}"
+            raise ValueError(f"num_geometry and num_reflectance must be even when rectified, got {sizes}")
+        if not self.base_rate >= 0:
+            raise ValueError(f"base_rate must be at least 0, got {self.base_rate}")
         if min(dataclasses.astuple(self.correctives)) < 0:
             raise ValueError(f"the correctives' weights must be at least 0, got {self.correctives}")
 
@@ -103,14 +115,25 @@ class MultilevelNetwork(nn.Module):
         model: the face model.
         num_geometry: vectors of Θ_g.
         num_reflectance: vectors of Θ_r.
+        second_look: see `MultilevelSettings`.
+        rectified: see there.
     """
 
     spread: Tensor
 
-    def __init__(self, model: FaceModel, num_geometry: int, num_reflectance: int) -> None:
+    def __init__(
+        self,
+        model: FaceModel,
+        num_geometry: int,
+        num_reflectance: int,
+        second_look: bool = True,
+        rectified: bool = False,
+    ) -> None:
         super().__init__()
-        self.encoder = Encoder(num_geometry, num_reflectance)
-        self.bases = CorrectiveBases(model, num_geometry, num_reflectance)
+        answered = [size // 2 if rectified else size for size in (num_geometry, num_reflectance)]
+        look = SecondLook(model, *answered) if second_look else None
+        self.encoder = Encoder(num_geometry, num_reflectance, look, rectified)
+        self.bases = CorrectiveBases(model, num_geometry, num_reflectance, in_pairs=rectified)
         self.register_buffer("spread", torch.ones(num_geometry + num_reflectance))
 
     def forward(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> FaceCode[Tensor]:
@@ -127,10 +150,8 @@ class MultilevelNetwork(nn.Module):
         """Encoder and corrections in units of how far the encoder's answers are from zero, as shape's are."""
         encoder, found = copy.deepcopy(self.encoder).cpu(), self.bases.correctives(facts)
         spread = self.spread.cpu().clamp_min(1e-6)
+        encoder.divide_corrections(spread)
         scales = spread.split((self.bases.geometry.shape[0], self.bases.reflectance.shape[0]))
-        for name, scale in zip(CORRECTIVE_PARTS, scales, strict=True):
-            encoder.heads[name].weight /= scale[:, None]
-            encoder.heads[name].bias /= scale
         geometry, reflectance = (scale[:, None, None].numpy() for scale in scales)
         return encoder, dataclasses.replace(
             found,
@@ -170,7 +191,8 @@ def train_multilevel(
         AssetMissing, IncompatibleCode, FaceError, OutputUnwritable, FloatingPointError: see there.
     """
     torch.manual_seed(loop.seed)
-    network = MultilevelNetwork(model, settings.num_geometry, settings.num_reflectance)
+    sizes = settings.num_geometry, settings.num_reflectance
+    network = MultilevelNetwork(model, *sizes, settings.second_look, settings.rectified)
     if init is not None:
         _start_from(network.encoder, init)
         if not list_checkpoints(folder / CHECKPOINTS):  # of a run that is resumed
@@ -178,8 +200,7 @@ def train_multilevel(
             seen = PhotoBatches(photos, RESIDUAL_BATCH, loop.seed, numbers=learnt)
             num_batches = min(settings.num_residuals, len(learnt)) // RESIDUAL_BATCH + 1
             device = devices.device if devices else torch.device("cpu")
-            viewer = FaceViewer.of(model, ENCODER_CROP_PX)
-            start_from_residuals(network.to(device), (seen[step] for step in range(num_batches)), viewer)
+            start_from_residuals(network.to(device), (seen[step] for step in range(num_batches)), model)
     return train_on_photos(
         network,
         MultilevelObjective(model, settings),
@@ -189,6 +210,9 @@ def train_multilevel(
         settings.mofa,
         loop,
         config={"regime": REGIME, **dataclasses.asdict(settings), "init": None if init is None else str(init)},
+        rates={
+            f"encoder.{part}": settings.base_rate for part in ("backbone", *(f"heads.{name}" for name in PART_SHAPES))
+        },
         devices=devices,
         resume=resume,
     )
@@ -318,4 +342,5 @@ def network_of_weights(path: Path, model: FaceModel) -> MultilevelNetwork:
         sizes = [shapes[f"bases.{part}"][0] for part in ("geometry", "reflectance")]
     except KeyError:
         raise IncompatibleCode(f"{path}: holds the weights of another network: it has no corrections") from None
-    return MultilevelNetwork(model, *sizes)
+    parts = {name.split(".")[1] for name in shapes if name.startswith("encoder.")}
+    return MultilevelNetwork(model, *sizes, "second_look" in parts, "rectified" in parts)
