@@ -9,11 +9,13 @@ from facefactor.losses.landmark import (
     LOWER_POINTS,
     OUTER_LIP_WEIGHT,
     OVAL_WEIGHT,
+    SHUT_GAIN,
     SOFT_PX,
     UPPER_POINTS,
     landmark_distance,
     landmark_loss,
     landmark_weights,
+    meet_when_shut,
     opening_distance,
 )
 from facefactor.photo import landmarks as names
@@ -138,3 +140,46 @@ def test_an_opening_is_the_same_wherever_the_face_is():
     assert opening_distance(wider, detected, visibility, 128).item() == pytest.approx((4.04**0.5 - 0.2) / 128)
     visibility[:, list(LOWER_POINTS)] = 0.0
     assert opening_distance(wider, detected, visibility, 128).item() == 0.0
+
+
+def an_eye(opening: float) -> torch.Tensor:
+    """Points (1, 478, 2) of a face whose left eye is 20 px wide and opened by a share of that; all others are apart."""
+    points = 128 * torch.rand(1, 478, 2, generator=torch.Generator().manual_seed(0))
+    upper, lower = names.OPENINGS["left_eye"]
+    points[0, list(upper), 0] = torch.linspace(40.0, 60.0, len(upper))
+    points[0, list(lower), 0] = torch.linspace(40.0, 60.0, len(lower))
+    points[0, list(upper), 1] = points[0, list(lower), 1] = 50.0
+    points[0, list(upper[1:-1]), 1] -= 10.0 * opening
+    points[0, list(lower[1:-1]), 1] += 10.0 * opening
+    return points
+
+
+@pytest.mark.parametrize(("opening", "kept"), [(0.05, 0.0), (0.08, 0.0), (0.1, 0.5), (0.12, 1.0), (0.3, 1.0)])
+def test_lids_of_shut_eyes_meet(opening, kept):
+    points = an_eye(opening)
+    met = meet_when_shut(points)
+    upper, lower = (list(edge[1:-1]) for edge in names.OPENINGS["left_eye"])
+    gaps = met[0, lower, 1] - met[0, upper, 1]
+    torch.testing.assert_close(gaps, torch.full_like(gaps, 20.0 * opening * kept), atol=1e-3, rtol=0)
+    others = sorted(set(range(478)) - set(upper) - set(lower))
+    right_eye = {point for edge in names.OPENINGS["right_eye"] for point in edge}
+    others = [point for point in others if point not in right_eye]
+    assert torch.equal(met[:, others], points[:, others])
+
+
+def test_a_shut_eye_counts_more_than_an_open_one():
+    visibility = torch.ones(1, 478)
+    upper = list(names.OPENINGS["left_eye"][0][1:-1])
+    costs = []
+    for opening in (0.0, 0.3):
+        wrong = an_eye(opening).clone()
+        wrong[:, upper, 1] -= 2.0
+        costs.append(opening_distance(wrong, an_eye(opening), visibility, 128).item())
+    assert costs[0] == pytest.approx((1 + SHUT_GAIN) * costs[1], rel=1e-4)
+
+
+def test_it_is_the_same_at_every_size_of_crop():
+    visibility = torch.ones(1, 478)
+    detected, wrong = an_eye(0.02), an_eye(0.2)
+    at_128 = opening_distance(wrong, detected, visibility, 128).item()
+    assert opening_distance(4 * wrong, 4 * detected, visibility, 512).item() == pytest.approx(at_128, rel=0.1)

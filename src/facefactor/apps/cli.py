@@ -20,7 +20,7 @@ from typing import TypeAlias
 import facefactor
 from facefactor.errors import FaceError, MissingExtra, PhotoError
 
-ENGINES = ("mofa", "inverse", "inverse-round0", "fit")
+ENGINES = ("multilevel", "mofa", "inverse", "inverse-round0", "fit")
 DEFAULT_ENGINE = "mofa"
 EXIT_PHOTO_FAILED = 1
 EXIT_WRONG_USE = 2
@@ -419,10 +419,20 @@ def _add_evaluate(commands: Commands, verbosity: argparse.ArgumentParser) -> Non
     parser = commands.add_parser("evaluate", parents=[verbosity], help="measure the engines on a test suite")
     parser.add_argument(
         "suite",
-        choices=["portraits", "landmarks", "encoders", "known-light", "skin-tones", "identities", "closures"],
+        choices=[
+            "portraits",
+            "landmarks",
+            "encoders",
+            "geometry",
+            "known-light",
+            "skin-tones",
+            "identities",
+            "closures",
+        ],
         metavar="SUITE",
         help="portraits: any folder of photos; landmarks: the same, NAME.mat of AFLW2000-3D beside NAME.jpg or not; "
-        "encoders: a corpus of `prepare`, and rendered faces; known-light: named as Extended Yale B; skin-tones: as "
+        "encoders: a corpus of `prepare`, and rendered faces; geometry: scans/rendered, real_scans and heads, with "
+        "their scans; known-light: named as Extended Yale B; skin-tones: as "
         "UTKFace; identities: PERSON_…; closures: photos that --labels tells of",
     )
     parser.add_argument(

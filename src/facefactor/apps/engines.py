@@ -6,13 +6,15 @@ from pathlib import Path
 from facefactor.errors import IncompatibleCode, require
 from facefactor.face.correctives import LEARNED_FILE, corrected_model, load_correctives
 from facefactor.face.model import FaceModel
-from facefactor.infer.engine import EncoderEngine, Engine
+from facefactor.infer.engine import ASSETS, EncoderEngine, Engine
 from facefactor.infer.predictor import ENCODER_FILE
 from facefactor.photo.landmarks import LandmarkDetector
 from facefactor.photo.network_landmarks import NetworkLandmarks
 
 MULTILEVEL = "multilevel"
 """What an engine of a learned model is called."""
+SHIPPED_MODEL = ASSETS / "multilevel.safetensors"
+"""The learned model that is shipped."""
 
 
 def open_engine(
@@ -35,6 +37,8 @@ def open_engine(
     """
     if learned is None and graphs is not None and (graphs / LEARNED_FILE).is_file():
         learned = graphs / LEARNED_FILE
+    if learned is None and name == MULTILEVEL:
+        learned = SHIPPED_MODEL
     if name == "fit" and learned is None:
         require("torch", "train", "fitting a photo")
         from facefactor.fit.engine import FitEngine

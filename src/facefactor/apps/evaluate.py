@@ -18,6 +18,7 @@ from facefactor.apps.evaluate_answers import (
     evaluate_skin_tones,
 )
 from facefactor.apps.evaluate_encoders import evaluate_encoders
+from facefactor.apps.evaluate_geometry import evaluate_geometry
 from facefactor.apps.reconstruction import Reconstruction, Reconstructor
 from facefactor.errors import AssetMissing, PhotoError, PhotoUnreadable
 from facefactor.evaluate.landmarks import (
@@ -131,6 +132,7 @@ SUITES: dict[str, Callable[[argparse.Namespace], int]] = {
     "portraits": lambda options: evaluate_portraits(options.data, options.out, _opener(options)),
     "landmarks": lambda options: evaluate_landmarks(options.data, options.out, options.graphs),
     "encoders": lambda options: evaluate_encoders(options.data, options.run, options.out),
+    "geometry": lambda options: evaluate_geometry(options.data, options.out, options.model),
     "known-light": lambda options: evaluate_known_light(options.data, options.out, _opener(options)),
     "skin-tones": lambda options: evaluate_skin_tones(options.data, options.out, _opener(options)),
     "identities": lambda options: evaluate_identities(options.data, options.out, _opener(options)),

@@ -83,8 +83,17 @@ def read_cloud(path: Path) -> RawFace:
 
 def read_head(path: Path) -> RawFace:
     """Read the neutral head of NNN.npz and topology.npz beside it."""
+    return _read_head(path, "neutral")
+
+
+def read_posed_head(path: Path) -> RawFace:
+    """Read the head of NNN.npz as NNN.jpg shows it, with its expression; millimetres, camera frame."""
+    return _read_head(path, "vertices_camera")
+
+
+def _read_head(path: Path, which: str) -> RawFace:
     with np.load(_existing(path)) as file:
-        vertices = file["neutral"].astype(float)
+        vertices = file[which].astype(float)
     with np.load(_existing(path.with_name("topology.npz"))) as file:
         triangles, face, marks = file["triangles"], file["face"], file["landmarks68"]
     ibug = vertices[marks]

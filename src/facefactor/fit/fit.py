@@ -23,7 +23,7 @@ from facefactor.fit.batch_geometry import BatchGeometry
 from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.fit.objective import FitSettings, PhotoObjective
-from facefactor.losses.landmark import landmark_weights
+from facefactor.losses.landmark import landmark_weights, meet_when_shut
 from facefactor.losses.reconstruction import ReconstructionWeights
 from facefactor.render.face_view import FaceViewer, VertexMasks
 
@@ -82,6 +82,7 @@ class FaceFitter:
             visibility: how far to trust each, [0, 1].
             coverage: which crop pixels the photo covers; all by default.
         """
+        landmarks_px = meet_when_shut(landmarks_px[None])[0]
         objective = self._objective(crop_srgb, landmarks_px, visibility, coverage)
         viewer = objective.viewer
         geometry = fit_geometry(
@@ -111,6 +112,7 @@ class FaceFitter:
             visibility: see there.
             coverage: see there.
         """
+        landmarks_px = meet_when_shut(landmarks_px[None])[0]
         objective = self._objective(crop_srgb, landmarks_px, visibility, coverage)
         viewer = objective.viewer
         geometry = BatchGeometry(

@@ -22,10 +22,18 @@ LID_WEIGHT, INNER_LIP_WEIGHT, OUTER_LIP_WEIGHT, IRIS_WEIGHT, OVAL_WEIGHT = 3.0, 
 
 SOFT_PX = 0.2
 """Below this a distance that is not squared is about quadratic."""
+SHUT, NARROW = 0.08, 0.12
+"""Opening over width of an eye: detectors keep the lids of shut eyes apart by up to the first, for lids are thick and
+lashes long; from the second on an eye is open and they are right."""
+SHUT_GAIN = 3.0
+"""How much more a shut eye's opening counts: few eyes are, and a network that is unsure answers half of it."""
 UPPER_POINTS, LOWER_POINTS = (
     tuple(point for edges in names.OPENINGS.values() for point in edges[side][1:-1]) for side in (0, 1)
 )
 """Of eyes and mouth, without the corners."""
+EYES = ("left_eye", "right_eye")
+NUM_LID_PAIRS = sum(len(names.OPENINGS[eye][0]) - 2 for eye in EYES)
+"""Of those points, the first ones: OPENINGS names the eyes before the mouth."""
 
 
 class CropLandmarks:
@@ -90,6 +98,25 @@ def landmark_distance(
     return _mean_distance(squared, weights) / crop_size_px
 
 
+def meet_when_shut(detected_px: Float[Tensor, "batch landmarks 2"]) -> Float[Tensor, "batch landmarks 2"]:
+    """Bring the lids of shut eyes together, and those of nearly shut ones by a part of it; see SHUT and NARROW.
+
+    Args:
+        detected_px: of a detector that was taught by people's marks.
+    """
+    points_px = detected_px.clone()
+    for eye in EYES:
+        upper, lower = (list(edge) for edge in names.OPENINGS[eye])
+        width = (detected_px[:, upper[0]] - detected_px[:, upper[-1]]).norm(dim=-1)
+        gaps = (detected_px[:, upper[1:-1]] - detected_px[:, lower[1:-1]]).norm(dim=-1)
+        opening = gaps.mean(dim=1) / width.clamp_min(1e-6)
+        kept = ((opening - SHUT) / (NARROW - SHUT)).clamp(0.0, 1.0)[:, None, None]
+        middle = (detected_px[:, upper[1:-1]] + detected_px[:, lower[1:-1]]) / 2
+        for edge in (upper, lower):
+            points_px[:, edge[1:-1]] = middle + kept * (detected_px[:, edge[1:-1]] - middle)
+    return points_px
+
+
 def opening_distance(
     projected_px: Float[Tensor, "batch landmarks 2"],
     detected_px: Float[Tensor, "batch landmarks 2"],
@@ -99,15 +126,22 @@ def opening_distance(
     """How much wider or narrower eyes and mouth are opened than detected: mean distance over pairs, in crop sides.
 
     A pair is a point of the upper lid or lip and the one below it. Closed eyes are a matter of one or two pixels, which
-    the places of all points hardly notice.
+    the places of all points hardly notice; lids that meet count 1 + SHUT_GAIN times.
     """
     upper, lower = (torch.tensor(ids, device=projected_px.device) for ids in (UPPER_POINTS, LOWER_POINTS))
     openings = [points[:, lower] - points[:, upper] for points in (projected_px, detected_px)]
     weights = torch.minimum(visibility[:, upper], visibility[:, lower])
-    return _mean_distance((openings[0] - openings[1]).square().sum(dim=-1), weights) / crop_size_px
+    lids_meet = torch.exp(-(openings[1][:, :NUM_LID_PAIRS] * ENCODER_CROP_PX / crop_size_px).square().sum(dim=-1))
+    gains = torch.nn.functional.pad(SHUT_GAIN * lids_meet, (0, weights.shape[1] - NUM_LID_PAIRS))
+    distances_px = _distances((openings[0] - openings[1]).square().sum(dim=-1))
+    return ((1 + gains) * weights * distances_px).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9) / crop_size_px
 
 
 def _mean_distance(squared_px: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean root over points, about quadratic below SOFT_PX."""
-    distance_px = (squared_px + SOFT_PX**2).sqrt() - SOFT_PX
-    return (weights * distance_px).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)
+    """Weighted mean root over points."""
+    return (weights * _distances(squared_px)).sum(dim=-1) / weights.sum(dim=-1).clamp_min(1e-9)
+
+
+def _distances(squared_px: Tensor) -> Tensor:
+    """Roots, about quadratic below SOFT_PX."""
+    return (squared_px + SOFT_PX**2).sqrt() - SOFT_PX

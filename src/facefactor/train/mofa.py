@@ -38,7 +38,13 @@ from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing
 from facefactor.face.model import FaceModel
 from facefactor.fit.expression_prior import expressions_of_random_faces
-from facefactor.losses.landmark import CropLandmarks, landmark_distance, landmark_weights, opening_distance
+from facefactor.losses.landmark import (
+    CropLandmarks,
+    landmark_distance,
+    landmark_weights,
+    meet_when_shut,
+    opening_distance,
+)
 from facefactor.losses.light import scene_white
 from facefactor.losses.reconstruction import ReconstructionWeights, colours_and_priors
 from facefactor.photo.colour import srgb_to_linear
@@ -302,8 +308,9 @@ class MofaObjective:
         """How far a face's landmarks are from those that are known of its photo."""
         settings = self._settings
         weights = self._landmark_weights.to(photos.visibility) * photos.visibility
-        distance = landmark_distance(projected_px, photos.landmarks_px, weights, ENCODER_CROP_PX)
-        opening = opening_distance(projected_px, photos.landmarks_px, photos.visibility, ENCODER_CROP_PX)
+        detected_px = meet_when_shut(photos.landmarks_px)
+        distance = landmark_distance(projected_px, detected_px, weights, ENCODER_CROP_PX)
+        opening = opening_distance(projected_px, detected_px, photos.visibility, ENCODER_CROP_PX)
         return {"landmarks": settings.landmarks * distance, "openings": settings.openings * opening}
 
 

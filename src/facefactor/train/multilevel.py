@@ -183,7 +183,8 @@ def train_multilevel(
         settings: of the regime.
         loop: of the loop.
         persons: see there.
-        init: weights of an encoder without corrections, such as MoFA's; random ones when left out.
+        init: weights of an encoder without corrections, such as MoFA's, or of a network of the same sizes; random ones
+            when left out.
         devices: see there.
         resume: go on from the folder's last checkpoint.
 
@@ -193,7 +194,9 @@ def train_multilevel(
     torch.manual_seed(loop.seed)
     sizes = settings.num_geometry, settings.num_reflectance
     network = MultilevelNetwork(model, *sizes, settings.second_look, settings.rectified)
-    if init is not None:
+    if init is not None and any(name.startswith("bases.") for name in read_weight_shapes(init)):
+        load_weights(network, init)
+    elif init is not None:
         _start_from(network.encoder, init)
         if not list_checkpoints(folder / CHECKPOINTS):  # of a run that is resumed
             learnt, _ = split_numbers(len(photos), settings.mofa.num_held_out)
