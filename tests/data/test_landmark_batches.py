@@ -129,7 +129,7 @@ def test_numbers_that_make_no_sense_are_refused(renders: StoredFaces) -> None:
 
 
 def test_turned_faces_are_found_by_their_landmarks(renders: StoredFaces, tmp_path: Path) -> None:
-    assert renders.where(lambda points_px: abs(estimate_yaw_deg(points_px)) > 10) == []
+    assert not any(renders.ask(lambda points_px: abs(estimate_yaw_deg(points_px)) > 10))
     points_mm = mean_landmarks_mm()
     yaw = np.radians(50)
     x = points_mm[:, 0] * np.cos(yaw) + points_mm[:, 2] * np.sin(yaw)
@@ -139,7 +139,7 @@ def test_turned_faces_are_found_by_their_landmarks(renders: StoredFaces, tmp_pat
     shard = write_shard(tmp_path / "a.tar", [encode_photo_sample(s, f"{n}-0") for n, s in enumerate(samples)])
     write_corpus_record(tmp_path, CorpusRecord(PHOTOGRAPHS, (shard,)))
     yaws_deg = [estimate_yaw_deg(np.asarray(face.points_px)) for face in map(StoredFaces(tmp_path).__getitem__, (0, 1))]
-    assert StoredFaces(tmp_path).where(lambda points_px: abs(estimate_yaw_deg(points_px)) > 40) == [1]
+    assert StoredFaces(tmp_path).ask(lambda points_px: abs(estimate_yaw_deg(points_px)) > 40)[:2] == [False, True]
     assert abs(yaws_deg[0]) < 40 < abs(yaws_deg[1])
 
 

@@ -9,7 +9,7 @@ from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.data import rare_photos
 from facefactor.data.photo_sample import encode_photo_sample
 from facefactor.data.photographs import PhotoCorpus
-from facefactor.data.rare_photos import Rarity, is_rare, rare_expressions, rarity_of
+from facefactor.data.rare_photos import RareRepeats, Rarity, rare_expressions, rarity_of
 from facefactor.data.shards import PHOTOGRAPHS, CorpusRecord, write_corpus_record, write_shard
 from facefactor.face.linear_bases import LinearBases, in_triangles, linear_weights
 from facefactor.face.model import load_face_model
@@ -41,11 +41,10 @@ def landmarks_px(yaw_deg: float = 0.0, **expression: float) -> np.ndarray:
 )
 def test_closed_eyes_and_wide_mouths_are_rare(expected: Rarity | None, expression: dict) -> None:
     assert rarity_of(landmarks_px(**expression)) is expected
-    assert is_rare(landmarks_px(**expression)) is (expected is not None)
 
 
 def test_a_head_that_is_turned_far_is_not_judged() -> None:
-    assert not is_rare(landmarks_px(50.0, eyeBlinkLeft=0.8, eyeBlinkRight=0.8))
+    assert rarity_of(landmarks_px(50.0, eyeBlinkLeft=0.8, eyeBlinkRight=0.8)) is None
 
 
 def test_the_rare_ones_of_a_corpus_are_named(photo_corpus_folder, monkeypatch) -> None:
@@ -69,3 +68,11 @@ def test_other_processes_find_the_same(photo_corpus_folder, tmp_path, monkeypatc
     monkeypatch.setattr(rare_photos, "PORTION", 2)
     found = rare_expressions(PhotoCorpus(tmp_path), range(4), workers=2)
     assert found == {Rarity.WINK: (1,), Rarity.CLOSED: (), Rarity.OPEN_MOUTH: (3,)}
+
+
+def test_repeats_are_as_rare_as_what_they_show() -> None:
+    repeats = RareRepeats(wink=2, closed=1, open_mouth=0)
+    assert repeats.of({Rarity.WINK: (4,), Rarity.CLOSED: (7, 8), Rarity.OPEN_MOUTH: (1,)}) == (4, 4, 7, 8)
+    assert not RareRepeats(0, 0, 0).are_any
+    with pytest.raises(ValueError, match="repeats must be at least 0, got -1, 0 and 0"):
+        RareRepeats(-1, 0, 0)

@@ -154,7 +154,7 @@ def an_eye(opening: float) -> torch.Tensor:
     return points
 
 
-@pytest.mark.parametrize(("opening", "kept"), [(0.05, 0.0), (0.08, 0.0), (0.1, 0.5), (0.12, 1.0), (0.3, 1.0)])
+@pytest.mark.parametrize(("opening", "kept"), [(0.04, 0.0), (0.07, 0.0), (0.09, 0.5), (0.11, 1.0), (0.3, 1.0)])
 def test_lids_of_shut_eyes_meet(opening, kept):
     points = an_eye(opening)
     met = meet_when_shut(points)

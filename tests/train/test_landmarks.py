@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from facefactor.data.landmark_batches import LandmarkBatch, LandmarkBatches, StoredFaces
+from facefactor.data.rare_photos import RareRepeats, Rarity
 from facefactor.encode.landmark_network import LandmarkAnswer, LandmarkNetwork
 from facefactor.errors import FaceError
 from facefactor.photo.landmarks import IBUG_51_FROM_478, RIGHT_EYE_UPPER
@@ -142,13 +143,14 @@ def test_turned_renders_are_drawn_more_often(renders, photos, monkeypatch):
 
 def test_photos_with_rare_expressions_are_drawn_more_often(renders, photos, monkeypatch):
     learnt, held_out = split_numbers(len(photos), SETTINGS.num_held_out)
-    rare = [learnt[0], held_out[0]]
-    monkeypatch.setattr(StoredFaces, "where", lambda self, is_wanted: rare if self is photos else [])
+    winks = {learnt[0], held_out[0]}
+    found = [Rarity.WINK if number in winks else None for number in range(len(photos))]
+    monkeypatch.setattr(StoredFaces, "ask", lambda self, question: found if self is photos else [False] * len(renders))
     drawn = landmark_batches(renders, photos, SETTINGS, 0, Devices()).sources[-1].indices
-    assert drawn.count(learnt[0]) == 1 + SETTINGS.rare_repeats
+    assert drawn.count(learnt[0]) == 1 + SETTINGS.rare.wink
     assert all(drawn.count(number) == 1 for number in learnt[1:])
     assert held_out[0] not in drawn
-    plain = dataclasses.replace(SETTINGS, rare_repeats=0)
+    plain = dataclasses.replace(SETTINGS, rare=RareRepeats(0, 0, 0))
     assert landmark_batches(renders, photos, plain, 0, Devices()).sources[-1].indices == learnt
 
 

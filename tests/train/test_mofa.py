@@ -253,7 +253,7 @@ def test_held_out_photos_are_never_learnt_from(model, photos, tmp_path, monkeypa
     assert not set(measured[0]) & set(drawn)
     assert len(set(drawn)) == len(photos) - 4
     rare = rare_expressions(photos, sorted(set(drawn)))
-    repeats = SETTINGS.wink_repeats, SETTINGS.closed_repeats, SETTINGS.open_repeats
+    repeats = SETTINGS.rare.wink, SETTINGS.rare.closed, SETTINGS.rare.open_mouth
     again = sum(times * len(rare[kind]) for times, kind in zip(repeats, Rarity, strict=True))
     assert len(drawn) == len(photos) - 4 + again
     assert again > 0
@@ -274,7 +274,7 @@ def test_one_photo_is_too_few(model, photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "wrong",
     [{"batch_size": 0}, {"faces": 0}, {"landmarks": -1.0}, {"faces_weight": -0.1}, {"loader_workers": -1},
-     {"wink_repeats": -1}, {"pairs": 0}, {"population": -1.0}, {"altered_share": -0.1}, {"grey_share": 1.1}],
+     {"pairs": 0}, {"population": -1.0}, {"altered_share": -0.1}, {"grey_share": 1.1}],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong: dict):
     with pytest.raises(ValueError, match="must be at least"):

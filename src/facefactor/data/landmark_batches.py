@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +38,9 @@ FIRST_LOOK_SHARE = 0.3
 """Of the looks; the others are further looks, on which the accuracy depends."""
 CUT_OFF_SHARE, COVER_SHARE, SHRINK_SHARE, DEGRADE_SHARE = 0.06, 0.15, 0.15, 0.3
 """Of the crops to which each is done; renders are degraded when they are made, so only photos are here."""
+
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +121,10 @@ class StoredFaces:
         corpus = self._corpora[number]
         return _DECODERS[corpus.record.kind](corpus[index - self._starts[number]])
 
-    def where(self, is_wanted: Callable[[NDArray[np.float64]], bool]) -> list[int]:
-        """Numbers of the faces whose landmarks, (478, 2) stored pixels, pass a test; reads those of all of them."""
+    def ask(self, question: Callable[[NDArray[np.float64]], Answer]) -> list[Answer]:
+        """What a function says of each face's landmarks, (478, 2) stored pixels; reads those of all of them."""
         samples = itertools.chain.from_iterable(self._corpora)
-        return [index for index, sample in enumerate(samples) if is_wanted(np.asarray(sample.json()["landmarks_px"]))]
+        return [question(np.asarray(sample.json()["landmarks_px"])) for sample in samples]
 
     def read_exact(self, indices: Sequence[int]) -> LandmarkBatch:
         """Read faces as further looks see them when they are right, for validation."""

@@ -7,8 +7,9 @@ the others, they teach a network to answer open eyes and closed mouths to everyt
 
 import itertools
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -38,6 +39,29 @@ class Rarity(Enum):
     OPEN_MOUTH = "the mouth wide open"
 
 
+@dataclass(frozen=True)
+class RareRepeats:
+    """How often more than others a photo is drawn that shows something rare."""
+
+    wink: int = 30
+    closed: int = 15
+    open_mouth: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.wink, self.closed, self.open_mouth) < 0:
+            raise ValueError(f"repeats must be at least 0, got {self.wink}, {self.closed} and {self.open_mouth}")
+
+    @property
+    def are_any(self) -> bool:
+        """Whether anything is repeated at all."""
+        return any((self.wink, self.closed, self.open_mouth))
+
+    def of(self, rare: Mapping[Rarity, Sequence[int]]) -> tuple[int, ...]:
+        """The numbers of rare photos, each as often as it is drawn beside the first time."""
+        times = {Rarity.WINK: self.wink, Rarity.CLOSED: self.closed, Rarity.OPEN_MOUTH: self.open_mouth}
+        return tuple(number for kind, numbers in rare.items() for number in times[kind] * tuple(numbers))
+
+
 def rare_expressions(photos: PhotoCorpus, numbers: Sequence[int], workers: int = 0) -> dict[Rarity, tuple[int, ...]]:
     """Those of some photos that show each of them; reads the landmarks of all photos.
 
@@ -52,17 +76,17 @@ def rare_expressions(photos: PhotoCorpus, numbers: Sequence[int], workers: int =
     else:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(fresh_processes())) as pool:
             found = list(itertools.chain.from_iterable(pool.map(_rarities, itertools.repeat(photos), portions)))
+    return by_rarity(numbers, found)
+
+
+def by_rarity(numbers: Sequence[int], found: Sequence[Rarity | None]) -> dict[Rarity, tuple[int, ...]]:
+    """Sort numbers by what was found of each."""
     each = list(zip(numbers, found, strict=True))
     return {kind: tuple(number for number, rarity in each if rarity is kind) for kind in Rarity}
 
 
 def _rarities(photos: PhotoCorpus, numbers: Sequence[int]) -> list[Rarity | None]:
     return [rarity_of(photos.landmarks_px(number)) for number in numbers]
-
-
-def is_rare(landmarks_px: NDArray[np.floating]) -> bool:
-    """Whether (478, 2) landmarks are of a face with a closed eye or a wide open mouth."""
-    return rarity_of(landmarks_px) is not None
 
 
 def rarity_of(landmarks_px: NDArray[np.floating]) -> Rarity | None:

@@ -34,7 +34,7 @@ LARGEST_RESIDUAL = 0.8
 """Log albedo: what differs by more is hair, glasses or a shadow's edge."""
 LEAST_FACING = 0.2
 """Cosine between normal and view below which a vertex is not looked at: its colour blends with what is behind."""
-USUAL_DISTANCE = 0.35
+USUAL_DISTANCE = 0.6
 """Colour distance, sRGB units, at which a vertex counts a quarter: most that differ so much are not skin."""
 LEAST_IRRADIANCE, LEAST_COLOUR = 0.05, 0.003
 """Below these a logarithm is noise."""

@@ -22,10 +22,10 @@ LID_WEIGHT, INNER_LIP_WEIGHT, OUTER_LIP_WEIGHT, IRIS_WEIGHT, OVAL_WEIGHT = 3.0, 
 
 SOFT_PX = 0.2
 """Below this a distance that is not squared is about quadratic."""
-SHUT, NARROW = 0.08, 0.12
+SHUT, NARROW = 0.07, 0.11
 """Opening over width of an eye: detectors keep the lids of shut eyes apart by up to the first, for lids are thick and
 lashes long; from the second on an eye is open and they are right."""
-SHUT_GAIN = 3.0
+SHUT_GAIN = 1.5
 """How much more a shut eye's opening counts: few eyes are, and a network that is unsure answers half of it."""
 UPPER_POINTS, LOWER_POINTS = (
     tuple(point for edges in names.OPENINGS.values() for point in edges[side][1:-1]) for side in (0, 1)

@@ -26,7 +26,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from facefactor.data.crops import mean_landmarks_mm
 from facefactor.data.landmark_batches import LandmarkBatch, LandmarkBatches, Source, StoredFaces
 from facefactor.data.photo_sample import estimate_yaw_deg
-from facefactor.data.rare_photos import is_rare
+from facefactor.data.rare_photos import RareRepeats, by_rarity, rarity_of
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.landmark_network import LandmarkAnswer, LandmarkNetwork
 from facefactor.evaluate.landmark_error import landmark_box_side_px
@@ -57,20 +57,17 @@ class LandmarkSettings:
     """Of the renders, that are drawn from the turned ones alone."""
     miss_share: float = 0.12
     """Of the crops, that show no face."""
-    rare_repeats: int = 3
-    """How often more than others a face is drawn that has a closed eye or a wide open mouth."""
+    rare: RareRepeats = RareRepeats()  # noqa: RUF009 (it is frozen)
+    """How often photos of shut eyes and wide open mouths are drawn."""
     num_held_out: int = 256
     """Faces of the photos, and of the renders, that are kept for validation."""
     loader_workers: int = 0
     """Processes that read ahead; 0 reads each batch when it is its turn."""
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.num_held_out) < 1 or min(self.rare_repeats, self.loader_workers) < 0:
-            sizes = f"{self.batch_size}, {self.num_held_out}, {self.rare_repeats} and {self.loader_workers}"
-            raise ValueError(
-                "batch_size and num_held_out must be at least 1, rare_repeats and loader_workers at least 0, got "
-                f"{sizes}"
-            )
+        if min(self.batch_size, self.num_held_out) < 1 or self.loader_workers < 0:
+            sizes = f"{self.batch_size}, {self.num_held_out} and {self.loader_workers}"
+            raise ValueError(f"batch_size and num_held_out must be at least 1, loader_workers at least 0, got {sizes}")
         shares = self.photo_share, self.turned_share, self.miss_share
         if min(shares) < 0 or self.turned_share > 1 or self.photo_share + self.miss_share >= 1:
             raise ValueError(
@@ -169,15 +166,19 @@ def landmark_batches(
     sources = [Source(renders, learnt, of_renders - of_turned), Source(renders, turned, of_turned)]
     if photos is not None:
         learnt, _ = split_numbers(len(photos), settings.num_held_out)
-        rare = _chosen(photos, learnt, is_rare) if settings.rare_repeats else ()
-        sources.append(Source(photos, learnt + settings.rare_repeats * rare, of_photos))
+        rare = {}
+        if settings.rare.are_any:
+            found = photos.ask(rarity_of)
+            rare = by_rarity(learnt, [found[number] for number in learnt])
+        sources.append(Source(photos, learnt + settings.rare.of(rare), of_photos))
     used = tuple(source for source in sources if source.per_step)
     return LandmarkBatches(used, misses, seed, devices.rank, devices.count)
 
 
 def _chosen(faces: StoredFaces, numbers: tuple[int, ...], is_wanted: Callable[[np.ndarray], bool]) -> tuple[int, ...]:
     """Those of some faces whose landmarks pass a test."""
-    return tuple(sorted(set(faces.where(is_wanted)) & set(numbers)))
+    answers = faces.ask(is_wanted)
+    return tuple(number for number in numbers if answers[number])
 
 
 def _is_turned(landmarks_px: np.ndarray) -> bool:

@@ -30,7 +30,7 @@ from facefactor.data.batch import CropBatch, join_batches
 from facefactor.data.exposure import Exposures
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus
-from facefactor.data.rare_photos import Rarity, rare_expressions
+from facefactor.data.rare_photos import RareRepeats, rare_expressions
 from facefactor.data.same_person import PairBatches, persons_of
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode import ENCODER_CROP_PX
@@ -70,12 +70,8 @@ class MofaSettings:
     """Rendered faces beside them, where there is a corpus of such."""
     pairs: int = 8
     """Pairs of photos of one person beside them, where there is a corpus of such."""
-    wink_repeats: int = 30
-    """How often more than others a photo is drawn that shows one closed eye."""
-    closed_repeats: int = 15
-    """The same of both."""
-    open_repeats: int = 5
-    """The same of a wide open mouth."""
+    rare: RareRepeats = RareRepeats()  # noqa: RUF009 (it is frozen)
+    """How often photos of shut eyes and wide open mouths are drawn."""
     landmarks: float = 20.0
     """Of the mean landmark distance, in crop sides, against colours in sRGB units; 0 trains without landmarks."""
     openings: float = 50.0
@@ -101,9 +97,8 @@ class MofaSettings:
         if min(self.batch_size, self.faces, self.pairs, self.num_held_out) < 1:
             sizes = f"{self.batch_size}, {self.faces}, {self.pairs} and {self.num_held_out}"
             raise ValueError(f"batch_size, faces, pairs and num_held_out must be at least 1, got {sizes}")
-        counts = self.wink_repeats, self.closed_repeats, self.open_repeats, self.loader_workers
-        if min(counts) < 0:
-            raise ValueError(f"repeats and loader_workers must be at least 0, got {', '.join(map(str, counts))}")
+        if self.loader_workers < 0:
+            raise ValueError(f"loader_workers must be at least 0, got {self.loader_workers}")
         weights = self.landmarks, self.openings, self.faces_weight, self.faces_openings, self.population
         if min(weights) < 0:
             raise ValueError(
@@ -202,7 +197,8 @@ def train_on_photos(
         raise AssetMissing(f"the regime `{config['regime']}` needs more than one photo, the corpus holds {len(photos)}")
     devices = devices or Devices()
     learnt, held_out = split_numbers(len(photos), settings.num_held_out)
-    drawn = learnt + _repeated(photos, learnt, settings)
+    rare = rare_expressions(photos, learnt, settings.loader_workers) if settings.rare.are_any else {}
+    drawn = learnt + settings.rare.of(rare)
     place = loop.seed, devices.rank, devices.count
     batches = MixedBatches(
         PhotoBatches(photos, settings.batch_size, *place, numbers=drawn),
@@ -222,19 +218,6 @@ def train_on_photos(
         devices=devices,
         resume=resume,
     )
-
-
-def _repeated(photos: PhotoCorpus, numbers: tuple[int, ...], settings: MofaSettings) -> tuple[int, ...]:
-    """Those of some photos that are drawn more often, as often as that."""
-    repeats = {
-        Rarity.WINK: settings.wink_repeats,
-        Rarity.CLOSED: settings.closed_repeats,
-        Rarity.OPEN_MOUTH: settings.open_repeats,
-    }
-    if not any(repeats.values()):
-        return ()
-    rare = rare_expressions(photos, numbers, settings.loader_workers)
-    return tuple(number for kind, times in repeats.items() for number in times * rare[kind])
 
 
 class MofaObjective:

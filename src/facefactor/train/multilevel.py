@@ -64,9 +64,9 @@ class CorrectiveWeights:
 
     smoothness: float = 0.5
     """Of neighbours' squared differences of displacement, mm²."""
-    sparsity: float = 0.02
+    sparsity: float = 0.03
     """Of neighbours' differences of log albedo, to the power 0.9."""
-    constancy: float = 0.02
+    constancy: float = 0.1
     """Of squared differences of log albedo over the skin."""
     geometry: float = 5e-3
     """Of the mean squared displacement, mm²."""
