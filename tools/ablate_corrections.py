@@ -22,7 +22,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from facefactor.apps.reconstruction import overlay_opacity
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import FaceCode
@@ -31,6 +30,7 @@ from facefactor.evaluate.encoders import answer_in_batches
 from facefactor.evaluate.tables import Table, write_tables
 from facefactor.export.atomic import encode_png, write_bytes
 from facefactor.face.correctives import corrected_model
+from facefactor.face.fade import face_opacity
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
 from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS
@@ -149,7 +149,7 @@ def _drawn(network: nn.Module, samples: list, model: FaceModel) -> np.ndarray:
     encoder, correctives = network.learned_model({})
     corrected, crops = corrected_model(model, correctives), exact_batch(samples).crops_srgb
     code: FaceCode[Tensor] = answer_in_batches(encoder.eval(), crops)
-    face, opacity = MorphableFace(corrected, native_albedo=True), overlay_opacity(model)
+    face, opacity = MorphableFace(corrected, native_albedo=True), face_opacity(model)
     placed = face.vertices(code.full_shape, code.expression)
     vertices = move_to_camera(placed, matrix_from_axis_angle(code.rotation), code.translation).numpy()
     albedo, lights, K = (

@@ -20,7 +20,7 @@ pytest.importorskip("mediapipe", reason="mediapipe (the extra `prepare`) is not 
 torch = pytest.importorskip("torch", reason="torch (the extra `train`) is not installed")
 
 from facefactor.apps import cli, reconstruct  # noqa: E402
-from facefactor.apps.reconstruction import Reconstruction, Reconstructor, confidence, overlay_opacity  # noqa: E402
+from facefactor.apps.reconstruction import Reconstruction, Reconstructor, confidence  # noqa: E402
 from facefactor.camera.projection import in_plane_rotation  # noqa: E402
 from facefactor.code.names import EXPRESSION_NAMES  # noqa: E402
 from facefactor.export.record import FaceRecord, read_face_record  # noqa: E402
@@ -198,14 +198,6 @@ def test_the_row_holds_eight_pictures_and_starts_with_the_photo(cases, photos):
     np.testing.assert_array_equal(overlay[corner], photo[corner])
     assert np.abs(overlay[middle] - photo[middle]).mean() > 1
     assert all(np.abs(a - b).mean() > 1 for a, b in itertools.pairwise(pictures))
-
-
-def test_the_overlay_covers_the_face_and_leaves_the_rest(model):
-    opacity = overlay_opacity(model)
-    nose_tip = np.intersect1d(model.regions["face"], [model.mean[:, 2].argmax()])
-    assert opacity[nose_tip].tolist() == [1.0]
-    assert float(opacity[model.regions["ears"]].max()) < 0.5
-    assert opacity[[model.mean[:, 1].argmax(), model.mean[:, 1].argmin()]].tolist() == [0.0, 0.0]
 
 
 def test_confidence_falls_with_each_error_and_rises_with_the_detectors():

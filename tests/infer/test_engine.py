@@ -11,6 +11,7 @@ import pytest
 from skimage.data import astronaut
 
 from facefactor.apps import cli
+from facefactor.apps.engines import open_engine
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.errors import AssetMissing
 from facefactor.evaluate.landmark_error import landmark_box_side_px, landmark_percent
@@ -73,9 +74,10 @@ def test_weights_that_are_not_there_are_named(model: FaceModel):
 def test_shipped_encoders_see_rendered_faces(name: str, model: FaceModel):
     """Their landmarks are within some per cent of the face's side; an untrained encoder's are twenty off."""
     batch = SyntheticFaces(SyntheticSettings(seed=8), model=model).make_batch(0, 24)
-    encoder = EncoderGraph(shipped_weights(name), model, num_threads=1)
-    code = encoder.encode(batch.crops_srgb.movedim(1, 3).contiguous().numpy()).to_torch()
-    projected_px, side_px = CropLandmarks(model).project(code), landmark_box_side_px(batch.landmarks_px)
+    engine = open_engine(name, model, num_threads=1)
+    assert isinstance(engine, EncoderEngine)
+    code = engine.encoder.encode(batch.crops_srgb.movedim(1, 3).contiguous().numpy()).to_torch()
+    projected_px, side_px = CropLandmarks(engine.model).project(code), landmark_box_side_px(batch.landmarks_px)
     assert float(landmark_percent(projected_px, batch.landmarks_px, side_px).median()) < 4.5
 
 

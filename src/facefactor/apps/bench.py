@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `facefactor bench`: how fast this machine goes from a photo to its face, and in how much memory.
 
-What is timed depends on the sizes of the encoder and not on its weights, so an untrained one is measured where no
-weights are there. The timings of a round follow each other, so that what else the machine does falls on all alike; a
+The timings of a round follow each other, so that what else the machine does falls on all alike; a
 median over rounds is reported. The peak is that of numpy's float32 matrix product, on the same number of threads.
 """
 
@@ -15,7 +14,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,19 +21,18 @@ from pathlib import Path
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
-from facefactor.apps.cli import DEFAULT_ENGINE
-from facefactor.apps.engines import open_landmark_detector
+from facefactor.apps.engines import open_engine, open_landmark_detector
 from facefactor.apps.facts import format_facts
 from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
-from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.errors import AssetMissing, PhotoError
 from facefactor.export.atomic import encode_png
 from facefactor.export.glb import encode_glb
 from facefactor.export.record import encode_face_record
 from facefactor.face.model import load_face_model
-from facefactor.infer.engine import EncoderEngine, shipped_weights
-from facefactor.infer.predictor import ENCODER_FILE, Predictor
+from facefactor.infer.decoder import Decoder
+from facefactor.infer.engine import EncoderEngine
+from facefactor.infer.predictor import EncoderGraph
 from facefactor.photo.cropped_face import CroppedFace
 from facefactor.photo.detect import SlimeFaceDetector
 from facefactor.photo.read import PHOTO_SUFFIXES, read_photo
@@ -61,14 +58,13 @@ def run(options: argparse.Namespace) -> int:
             "onnxruntime": onnxruntime.__version__,
         }
     }
-    with tempfile.TemporaryDirectory() as folder:
-        weights = _weights(options.graphs, Path(folder))
-        facts["encoder"] = "untrained" if weights.is_relative_to(folder) else str(weights)
-        facts |= measure(Predictor(weights, num_threads=num_threads), num_threads, options.rounds)
-        if options.photo or options.photos:
-            model = load_face_model()
-            engine = EncoderEngine(DEFAULT_ENGINE, model, weights, num_threads)
-            reconstructor = Reconstructor(model, engine, open_landmark_detector())
+    model = load_face_model()
+    engine = open_engine(options.engine, model, graphs=options.graphs, num_threads=num_threads)
+    assert isinstance(engine, EncoderEngine)  # of the command line's choices
+    facts |= {"engine": engine.name, "weights": engine.weights_hash}
+    facts |= measure(engine.encoder, Decoder.of(engine.model), num_threads, options.rounds)
+    if options.photo or options.photos:
+        reconstructor = Reconstructor(model, engine, open_landmark_detector())
     if options.photo:
         facts["photo_ms"] = measure_photos(reconstructor, options.photo, options.rounds)
     if options.photos:
@@ -77,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def measure(predictor: Predictor, num_threads: int, rounds: int) -> dict[str, object]:
+def measure(encoder: EncoderGraph, decoder: Decoder[np.ndarray], num_threads: int, rounds: int) -> dict[str, object]:
     """Time encoding and decoding at batch 1 and LARGE_BATCH, and the machine's peak.
 
     Returns:
@@ -87,12 +83,12 @@ def measure(predictor: Predictor, num_threads: int, rounds: int) -> dict[str, ob
     tasks: dict[str, Callable[[], object]] = {}
     for count in (1, LARGE_BATCH):
         crops = generator.random((count, ENCODER_CROP_PX, ENCODER_CROP_PX, 3), dtype=np.float32)
-        tasks[f"encode_batch{count}"] = functools.partial(predictor.encode, crops)
-        tasks[f"decode_batch{count}"] = functools.partial(predictor.decode, FaceCode.neutral((count,)))
+        tasks[f"encode_batch{count}"] = functools.partial(encoder.encode, crops)
+        tasks[f"decode_batch{count}"] = functools.partial(decoder.decode, encoder.encode(crops))
     peaks = [matmul_flops_per_second(num_threads)]
     medians_ms = _medians_ms(tasks, rounds)
     peaks.append(matmul_flops_per_second(num_threads))
-    flops = int(predictor.facts["flops_per_face"])
+    flops = int(encoder.facts["flops_per_face"])
     shares = {}
     for count in (1, LARGE_BATCH):
         encode_ms = medians_ms[f"encode_batch{count}"]
@@ -198,20 +194,6 @@ def matmul_flops_per_second(num_threads: int) -> float:
     command = [sys.executable, "-c", MATMUL_SCRIPT]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **threads})
     return float(done.stdout)
-
-
-def _weights(graphs: Path | None, scratch: Path) -> Path:
-    """The encoder to measure: that of a folder, else the shipped one, else an untrained one made in `scratch`."""
-    if graphs is not None:
-        return graphs / ENCODER_FILE
-    shipped = shipped_weights(DEFAULT_ENGINE)
-    if shipped.is_file():
-        return shipped
-    from facefactor.encode.encoder import Encoder
-    from facefactor.infer.export import export_encoder
-
-    export_encoder(Encoder(), scratch / ENCODER_FILE, {"model_hash": load_face_model().model_hash})
-    return scratch / ENCODER_FILE
 
 
 def _medians_ms(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

@@ -21,7 +21,7 @@ import facefactor
 from facefactor.errors import FaceError, MissingExtra, PhotoError
 
 ENGINES = ("multilevel", "mofa", "inverse", "inverse-round0", "fit")
-DEFAULT_ENGINE = "mofa"
+DEFAULT_ENGINE = "multilevel"
 EXIT_PHOTO_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_INTERRUPTED = 130
@@ -114,9 +114,10 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
         "--engine",
         choices=ENGINES,
         default=DEFAULT_ENGINE,
-        help="mofa: look once, by a network trained on photos; inverse: by one trained on rendered faces and bred "
-        "toward photos; inverse-round0: by one that has never seen a photo; fit: search for the face that renders as "
-        f"the photo, which needs torch (default: {DEFAULT_ENGINE})",
+        help="multilevel: look once, by a network and corrections of the face model that learnt from photos together; "
+        "mofa: by a network alone that learnt from photos; inverse: by one trained on rendered faces and bred toward "
+        "photos; inverse-round0: by one that has never seen a photo; fit: search for the face that renders as the "
+        f"photo, which needs torch (default: {DEFAULT_ENGINE})",
     )
     parser.add_argument(
         "--model",
@@ -504,10 +505,16 @@ def _add_bench(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
+        "--engine",
+        choices=[engine for engine in ENGINES if engine != "fit"],
+        default=DEFAULT_ENGINE,
+        help=f"that is timed (default: {DEFAULT_ENGINE})",
+    )
+    parser.add_argument(
         "--graphs",
         type=Path,
         metavar="DIR",
-        help="an exported encoder (default: the shipped one; where none is, an untrained one, which is as fast)",
+        help="what `export-weights` wrote, in place of the shipped weights",
     )
     parser.add_argument(
         "--photo", nargs="+", type=Path, metavar="PHOTO", help="time the way from these files too, part by part"

@@ -18,7 +18,12 @@ SHIPPED_MODEL = ASSETS / "multilevel.safetensors"
 
 
 def open_engine(
-    name: str, model: FaceModel, refine: bool = False, graphs: Path | None = None, learned: Path | None = None
+    name: str,
+    model: FaceModel,
+    refine: bool = False,
+    graphs: Path | None = None,
+    learned: Path | None = None,
+    num_threads: int | None = None,
 ) -> Engine:
     """Make the engine ready.
 
@@ -29,6 +34,7 @@ def open_engine(
         graphs: folder of `export-weights` whose encoder answers under that name, or under MULTILEVEL with the
             corrections that it holds, in place of the shipped one.
         learned: file of a multi-level run's corrections and encoder, which answers in place of the named engine.
+        num_threads: of the encoder, per call; None for as many as there are cores.
 
     Raises:
         MissingExtra: it needs torch, which is not installed.
@@ -45,7 +51,10 @@ def open_engine(
 
         return FitEngine(model)
     weights = graphs and graphs / ENCODER_FILE
-    encoder = EncoderEngine(name, model, weights) if learned is None else _open_learned_model(learned, model)
+    if learned is None:
+        encoder = EncoderEngine(name, model, weights, num_threads)
+    else:
+        encoder = _open_learned_model(learned, model, num_threads)
     if not refine:
         return encoder
     require("torch", "train", "fitting a photo")
@@ -54,12 +63,13 @@ def open_engine(
     return RefiningEngine(encoder)
 
 
-def _open_learned_model(path: Path, model: FaceModel) -> EncoderEngine:
+def _open_learned_model(path: Path, model: FaceModel, num_threads: int | None) -> EncoderEngine:
     """Make the engine ready that answers the codes of a corrected face model."""
     correctives = load_correctives(path)
     if not correctives.encoder_graph:
         raise IncompatibleCode(f"{path}: holds corrections without an encoder that answers them")
-    return EncoderEngine(MULTILEVEL, corrected_model(model, correctives), path, graph=correctives.encoder_graph)
+    corrected = corrected_model(model, correctives)
+    return EncoderEngine(MULTILEVEL, corrected, path, num_threads, correctives.encoder_graph)
 
 
 def open_landmark_detector(name: str = "network") -> LandmarkDetector:

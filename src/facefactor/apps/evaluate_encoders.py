@@ -2,8 +2,10 @@
 """The suite `facefactor evaluate encoders`: compare trained weights on rendered faces and on a prepared corpus."""
 
 from pathlib import Path
+from typing import NamedTuple
 
-from facefactor.apps.reconstruction import overlay_opacity
+from torch import nn
+
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.encode.encoder import Encoder
@@ -16,8 +18,11 @@ from facefactor.evaluate.encoders import (
     rendered_suite,
     write_encoder_report,
 )
-from facefactor.face.model import load_face_model
-from facefactor.train.checkpoint import load_weights
+from facefactor.face.correctives import corrected_model
+from facefactor.face.fade import face_opacity
+from facefactor.face.model import FaceModel, load_face_model
+from facefactor.train.checkpoint import load_weights, read_weight_shapes
+from facefactor.train.multilevel import BaseLevel, network_of_weights
 
 NUM_RENDERED = 512
 
@@ -37,13 +42,23 @@ def evaluate_encoders(data: Path, runs: list[str], out: Path) -> int:
         OutputUnwritable: the report cannot be written.
     """
     paths = _parse_runs(runs)
-    encoders = {name: _read_encoder(path) for name, path in paths.items()}
     model, photos = load_face_model(), PhotoCorpus(data)
+    contenders = {
+        name: contender for run, path in paths.items() for name, contender in _read_contenders(run, path, model).items()
+    }
     faces = SyntheticFaces(SyntheticSettings(), model=model)
-    suites, meter = (rendered_suite(faces, NUM_RENDERED), photo_suite(photos, model)), EncoderMeter(model)
-    measures = [meter.measure(name, encoder, suite) for suite in suites for name, encoder in encoders.items()]
-    opacity = overlay_opacity(model)
-    sheets = {name: draw_encoder_sheet(encoder, suites[1], model, opacity) for name, encoder in encoders.items()}
+    suites = rendered_suite(faces, NUM_RENDERED), photo_suite(photos, model)
+    meters = {name: EncoderMeter(contender.model) for name, contender in contenders.items()}
+    measures = [
+        meters[name].measure(name, contender.encoder, suite)
+        for suite in suites
+        for name, contender in contenders.items()
+    ]
+    opacity = face_opacity(model)
+    sheets = {
+        name: draw_encoder_sheet(contender.encoder, suites[1], contender.model, opacity)
+        for name, contender in contenders.items()
+    }
     facts = {
         "photos": str(data),
         "rendered faces": f"{NUM_RENDERED} of seed {faces.settings.seed}, from number {FIRST_FACE}",
@@ -65,7 +80,22 @@ def _parse_runs(runs: list[str]) -> dict[str, Path]:
     return {name: path / "weights.safetensors" if path.is_dir() else path for name, path in paths.items()}
 
 
-def _read_encoder(path: Path) -> Encoder:
-    encoder = Encoder()
-    load_weights(encoder, path)
-    return encoder.eval()
+class _Contender(NamedTuple):
+    """What is measured, in evaluation mode."""
+
+    encoder: nn.Module
+    model: FaceModel
+    """What its answers are codes of."""
+
+
+def _read_contenders(name: str, path: Path, model: FaceModel) -> dict[str, _Contender]:
+    """An encoder, or both levels of a multi-level network, by the names of their rows."""
+    if not any(key.startswith("bases.") for key in read_weight_shapes(path)):
+        encoder = Encoder()
+        load_weights(encoder, path)
+        return {name: _Contender(encoder.eval(), model)}
+    network = network_of_weights(path, model)
+    facts = load_weights(network, path)
+    encoder, correctives = network.learned_model(facts)
+    final = _Contender(encoder.eval(), corrected_model(model, correctives))
+    return {f"{name}, base": _Contender(BaseLevel(encoder).eval(), model), f"{name}, final": final}

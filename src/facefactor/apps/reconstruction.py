@@ -26,8 +26,8 @@ from facefactor.export.glb import GlbMesh
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.export.row import lay_out_row
 from facefactor.export.texture import TextureAtlas
-from facefactor.face.adjacency import adjacency_matrix, triangle_sides
 from facefactor.face.albedo import albedo_from_log
+from facefactor.face.fade import face_opacity
 from facefactor.face.linear_bases import JAW_OPEN, MOUTH_CLOSE, bound_mouth_close
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.fit.detail import DetailTransfer
@@ -52,10 +52,6 @@ HALF_CONFIDENCE_LANDMARK = 0.06
 """Landmark error, over √area of the face box, that halves the confidence; good fits have 0.01."""
 HALF_CONFIDENCE_PHOTOMETRIC = 0.25
 """Photometric error that halves the confidence; good fits have 0.05."""
-OVERLAY_REGIONS = ("face", "left_socket", "right_socket", "left_lid_margin", "right_lid_margin", "mouth_lining")
-"""The skin that is drawn over the photo, hidden parts included; eyes, teeth and tongue are drawn too."""
-FADE_STEPS = 6
-"""Rings of native vertices over which the face fades into the photo."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +106,7 @@ class Reconstructor:
         self._landmark_detector = landmark_detector or open_landmark_detector()
         self._decoder = Decoder.of(self.model)
         self._detail = DetailTransfer(self.model)
-        self._opacity = self.model.subdivision @ overlay_opacity(self.model)
+        self._opacity = self.model.subdivision @ face_opacity(self.model)
         surface = (self.model.triangles_subdivided, self.model.uv_subdivided, self.model.uv_triangles_subdivided)
         self._atlas = TextureAtlas(*surface, TEXTURE_SIZE_PX)
 
@@ -256,17 +252,6 @@ def confidence(box: FaceBox, landmark_px: float, photometric: float) -> float:
     landmark = landmark_px / math.sqrt(box.area_px2) / HALF_CONFIDENCE_LANDMARK
     colour = photometric / HALF_CONFIDENCE_PHOTOMETRIC
     return min(max(box.confidence, 0.0), 1.0) / ((1.0 + landmark**2) * (1.0 + colour**2))
-
-
-def overlay_opacity(model: FaceModel) -> np.ndarray:
-    """How much of the photo each native vertex hides, (V,) float32: 1 inside the face, 0 from its border outwards."""
-    outside = np.setdiff1d(model.regions["skin"], np.concatenate([model.regions[name] for name in OVERLAY_REGIONS]))
-    inside = np.ones(model.num_vertices)
-    inside[outside] = 0.0
-    neighbours = adjacency_matrix(triangle_sides(model.triangles), model.num_vertices)
-    for _ in range(FADE_STEPS):
-        inside = (inside + neighbours @ inside) / (1.0 + neighbours.sum(axis=1).A1)
-    return np.clip(2.0 * inside - 1.0, 0.0, 1.0).astype(np.float32)
 
 
 def _posed(vertices_mm: np.ndarray, code: FaceCode[np.ndarray]) -> np.ndarray:

@@ -101,7 +101,9 @@ class SecondLook(nn.Module):
         parts = dict(zip(PART_SHAPES, packed.split(sizes, dim=-1), strict=True))
         R = matrix_from_axis_angle(parts["rotation"])
         points = move_to_camera(self.points.place(parts["shape"], parts["expression"]), R, parts["translation"])
-        vertices, (north, east, south, west) = points[:, self.here], (points[:, ids] for ids in self.around)
+        # index_select rather than brackets: in a graph it is a plain gather, which is several times as fast.
+        vertices = points.index_select(1, self.here)
+        north, east, south, west = (points.index_select(1, ids) for ids in self.around)
         # Twice the area that the four span, as a vector: for a ring of four that is the sum of its triangles' normals.
         normals = nn.functional.normalize(torch.linalg.cross(north - south, east - west, dim=-1), dim=-1)
         irradiance = irradiance_over_pi(normals, parts["illumination"].unflatten(-1, (9, 3)))
@@ -113,7 +115,7 @@ class SecondLook(nn.Module):
         wanted = srgb_to_linear(observed).clamp_min(LEAST_COLOUR).log() - lit.log()
         wanted = wanted.clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
         wanted = share[..., None] * _without_light(wanted, normals, share[..., None])
-        return torch.where(share[..., None] > 0, wanted, wanted[:, self.mirrored])
+        return torch.where(share[..., None] > 0, wanted, wanted.index_select(1, self.mirrored))
 
 
 def _without_light(
@@ -128,9 +130,8 @@ def _without_light(
             harmonic = harmonic - other * (share * other * harmonic).sum(dim=1, keepdim=True)
         length = (share * harmonic.square()).sum(dim=1, keepdim=True).sqrt()
         found.append(harmonic / (length + 1e-6))
-    for harmonic in found:
-        log_ratio = log_ratio - harmonic * (share * harmonic * log_ratio).sum(dim=1, keepdim=True)
-    return log_ratio
+    harmonics = torch.cat(found, dim=-1)
+    return log_ratio - harmonics @ (harmonics.mT @ (share * log_ratio))
 
 
 def _sample(

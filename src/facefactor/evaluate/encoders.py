@@ -240,7 +240,7 @@ def write_encoder_report(
     content = {"facts": dict(facts), "measures": [asdict(measure) for measure in measures]}
     write_bytes(out / "report.json", (json.dumps(content, indent=1) + "\n").encode())
     for name, sheet in sheets.items():
-        write_png(out / f"sheet_{name}.png", sheet)
+        write_png(out / _sheet_name(name), sheet)
     write_bytes(out / "report.md", markdown(measures, list(sheets), facts).encode())
 
 
@@ -255,7 +255,7 @@ def markdown(measures: Sequence[EncoderMeasure], sheets: Sequence[str], facts: M
         lines += ["", f"## {suite.capitalize()} ({chosen[0].faces} faces, medians)", ""]
         lines += ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
         lines += [_table_row(measure) for measure in chosen]
-    lines += ["", *(f"![{name}](sheet_{name}.png)" for name in sheets)]
+    lines += ["", *(f"![{name}]({_sheet_name(name)})" for name in sheets)]
     return "\n".join(lines) + "\n"
 
 
@@ -268,3 +268,7 @@ def _table_row(measure: EncoderMeasure) -> str:
 
 def _median(values: np.ndarray) -> float:
     return float(np.median(values)) if len(values) else float("nan")
+
+
+def _sheet_name(encoder: str) -> str:
+    return f"sheet_{encoder.replace(', ', '_')}.png"

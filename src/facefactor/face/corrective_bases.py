@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Corrective bases while they are learnt: a base face model with free vectors over the face's vertices (torch).
 
-Place in the flow: `train/multilevel.py` trains these with an encoder; `correctives.py` keeps what was learnt.
+Place in the flow: `train/multilevel.py` trains these with an encoder; `correctives.py` keeps what was learnt. Toward
+the face's border all corrections fade to nothing, or there would be a step in skin and surface.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from facefactor.code.face_code import REFLECTANCE_SIZE, SHAPE_SIZE
 from facefactor.face.adjacency import adjacency_matrix, triangle_edges, triangles_within
 from facefactor.face.correctives import Correctives
+from facefactor.face.fade import face_opacity
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
 
@@ -35,6 +37,7 @@ class CorrectiveBases(nn.Module):
     """
 
     vertices: Tensor
+    faded: Tensor
     edges: Tensor
     corners: Tensor
     corner_weights: Tensor
@@ -47,6 +50,8 @@ class CorrectiveBases(nn.Module):
         edges = place[triangle_edges(triangles_within(model.triangles, face))]
         self._model_hash, self._num_vertices = model.model_hash, model.num_vertices
         self.register_buffer("vertices", torch.from_numpy(face).long(), persistent=False)
+        faded = torch.from_numpy(face_opacity(model)[face])[:, None]
+        self.register_buffer("faded", faded, persistent=False)
         self.register_buffer("edges", torch.from_numpy(edges).long(), persistent=False)
         # A landmark's corner that no correction moves reads the zero after the last vertex.
         self.register_buffer("corners", torch.from_numpy(place[model.landmarks478_vertices]).long(), persistent=False)
@@ -65,11 +70,11 @@ class CorrectiveBases(nn.Module):
 
     def displacement_mm(self, geometry_corrective: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch moved 3"]:
         """Θ_g δ_g."""
-        return (geometry_corrective @ self.geometry).unflatten(-1, (-1, 3))
+        return self.faded * (geometry_corrective @ self.geometry).unflatten(-1, (-1, 3))
 
     def log_albedo(self, reflectance_corrective: Float[Tensor, "batch coeffs"]) -> Float[Tensor, "batch moved 3"]:
         """Θ_r δ_r."""
-        return LOG_ALBEDO_UNIT * (reflectance_corrective @ self.reflectance).unflatten(-1, (-1, 3))
+        return LOG_ALBEDO_UNIT * self.faded * (reflectance_corrective @ self.reflectance).unflatten(-1, (-1, 3))
 
     def landmark_displacement_mm(
         self, geometry_corrective: Float[Tensor, "batch coeffs"]
@@ -80,11 +85,13 @@ class CorrectiveBases(nn.Module):
 
     def correctives(self, facts: Mapping[str, str]) -> Correctives:
         """What was learnt, in millimetres and log albedo."""
-        shape = -1, len(self.vertices), 3
+        geometry, reflectance = (
+            self.faded * basis.detach().unflatten(-1, (-1, 3)) for basis in (self.geometry, self.reflectance)
+        )
         return Correctives(
             self.vertices.cpu().numpy(),
-            self.geometry.detach().cpu().reshape(shape).numpy(),
-            LOG_ALBEDO_UNIT * self.reflectance.detach().cpu().reshape(shape).numpy(),
+            geometry.cpu().numpy(),
+            LOG_ALBEDO_UNIT * reflectance.cpu().numpy(),
             self._model_hash,
             facts,
         )

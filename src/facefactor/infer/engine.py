@@ -73,9 +73,9 @@ class EncoderEngine:
         graph: bytes | None = None,
     ) -> None:
         self.name, self.model = name, model
-        self._encoder = EncoderGraph(weights or shipped_weights(name), model, num_threads, graph)
-        self.weights_hash = self._encoder.facts.get("weights_hash")
+        self.encoder = EncoderGraph(weights or shipped_weights(name), model, num_threads, graph)
+        self.weights_hash = self.encoder.facts.get("weights_hash")
 
     def describe(self, face: CroppedFace) -> FaceCode[np.ndarray]:
         """Encode the crop."""
-        return self._encoder.encode(face.srgb_at(ENCODER_CROP_PX)[None])[0]
+        return self.encoder.encode(face.srgb_at(ENCODER_CROP_PX)[None])[0]

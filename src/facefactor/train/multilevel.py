@@ -305,18 +305,23 @@ class HeldOutLevels:
         found = _network(network)
         corrected = corrected_model(self._model, found.bases.correctives({}))
         final = self._base.with_model(corrected)(found.encoder)
-        base = self._base(_BaseLevel(found.encoder))
+        base = self._base(BaseLevel(found.encoder))
         return {**final, **{f"base_{name}": value for name, value in base.items()}}
 
 
-class _BaseLevel(nn.Module):
-    """An encoder that answers the base level alone."""
+class BaseLevel(nn.Module):
+    """An encoder that answers the base level alone.
+
+    Args:
+        encoder: with corrections.
+    """
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, crops_srgb: Tensor) -> FaceCode[Tensor]:
+    def forward(self, crops_srgb: Float[Tensor, "batch 3 size size"]) -> FaceCode[Tensor]:
+        """Describe the faces in crops, without corrections."""
         return self.encoder(crops_srgb).without_corrections()
 
 
