@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facefactor.apps.evaluate_encoders import evaluate_encoders
+from facefactor.apps.evaluate_encoders import _read_contenders, evaluate_encoders
 from facefactor.code.face_code import FaceCode
 from facefactor.data.photographs import PhotoCorpus
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
@@ -21,13 +21,17 @@ from facefactor.evaluate.encoders import (
     FIRST_FACE,
     EncoderMeasure,
     EncoderMeter,
+    _sheet_name,
     draw_encoder_sheet,
     markdown,
     photo_suite,
     rendered_suite,
     write_encoder_report,
 )
+from facefactor.face.model import load_face_model
 from facefactor.losses.model_space import rotation_distance
+from facefactor.train.checkpoint import save_weights
+from facefactor.train.multilevel import MultilevelNetwork
 
 COUNT = 10
 
@@ -128,3 +132,17 @@ def test_runs_need_names(runs: list[str], tmp_path: Path) -> None:
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(AssetMissing, match=r"none\.safetensors: no such file"):
         evaluate_encoders(tmp_path, [f"a={tmp_path / 'none.safetensors'}"], tmp_path)
+
+
+def test_a_multi_level_run_is_measured_at_both_levels(tmp_path):
+    model = load_face_model()
+    network = MultilevelNetwork(model, 2, 3)
+    torch.nn.init.ones_(network.encoder.heads["geometry_corrective"].bias)
+    save_weights(network, tmp_path / "weights.safetensors", {})
+    contenders = _read_contenders("run", tmp_path / "weights.safetensors", model)
+    assert list(contenders) == ["run, base", "run, final"]
+    crop = torch.zeros(1, 3, 128, 128)
+    base, final = (contender.encoder(crop) for contender in contenders.values())
+    assert base.full_shape.shape[1] == len(contenders["run, base"].model.shape_basis) == 80
+    assert final.full_shape.shape[1] == len(contenders["run, final"].model.shape_basis) == 82
+    assert _sheet_name("run, final") == "sheet_run_final.png"

@@ -2,10 +2,12 @@
 """Distances of reconstructions to scans, at scans that are the model itself."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
+from facefactor.apps import evaluate_geometry
 from facefactor.apps.cli import main
 from facefactor.errors import AssetMissing
 from facefactor.evaluate.geometry import geometry_error, scanned_photos
@@ -61,3 +63,17 @@ def test_the_projects_scans_have_photos(shared_data):
     assert [len(photos) for photos in groups.values()] == [24, 13, 40]
     assert all(photo.path.is_file() for photo in found)
     assert {photo.target.name for photo in groups["scans"]} == {"lee_perry_smith", "james"}
+
+
+@pytest.mark.data
+def test_every_engine_is_measured_on_every_group(shared_data, tmp_path, monkeypatch, capsys):
+    first = {photo.group: photo for photo in reversed(list(scanned_photos(shared_data)))}
+    monkeypatch.setattr(evaluate_geometry, "scanned_photos", lambda data: iter(first.values()))
+    assert main(["evaluate", "geometry", "--data", str(shared_data), "--out", str(tmp_path)]) == 0
+    tables = json.loads((tmp_path / "report.json").read_text())["tables"]
+    assert [table["title"] for table in tables] == ["Scans", "Real scans", "Heads"]
+    for table in tables:
+        names = [row[0] for row in table["rows"]]
+        assert names == ["mean face", "inverse", "mofa", "multilevel, base", "multilevel, final", "multilevel, refined"]
+        assert all(0.3 < row[3] < 6.0 for row in table["rows"])
+    assert capsys.readouterr().out.startswith("# Geometry")

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import project_points
-from facefactor.code.face_code import FaceCode
+from facefactor.code.face_code import SHAPE_SIZE, FaceCode
+from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.face.model import FaceModel
 from facefactor.face.morph import MorphableFace
 from facefactor.fit.engine import RefiningEngine
@@ -132,6 +133,16 @@ def test_refining_brings_an_answer_nearer_to_its_photo(fitter: FaceFitter, about
     assert errors_px[1] < 0.5
     assert errors[1] < 0.5 * errors[0]
     assert code.batch_shape == ()
+
+
+def test_refining_keeps_an_eye_shut_that_the_detector_sees_open(fitter: FaceFitter, about_right, scene):
+    """The photo shows both eyes open too; so one stays half shut, where without the start's word both would be open."""
+    packed = about_right.pack().clone()
+    blink = SHAPE_SIZE + EXPRESSION_NAMES.index("eyeBlinkLeft")
+    packed[blink] = 1.0
+    code = fitter.refine(FaceCode.unpack(packed), scene.crop_srgb, scene.landmarks_px, torch.ones(478))
+    left, right = (float(code.expression[EXPRESSION_NAMES.index(f"eyeBlink{side}")]) for side in ("Left", "Right"))
+    assert left > right + 0.25
 
 
 def test_the_refining_engine_starts_from_the_others_answer(model: FaceModel, about_right, scene, monkeypatch):

@@ -16,11 +16,13 @@ from facefactor.losses.landmark import (
     landmark_loss,
     landmark_weights,
     meet_when_shut,
+    opened_at_most_as,
     opening_distance,
 )
 from facefactor.photo import landmarks as names
 
 NUM_POINTS = 6
+LEFT_LIDS = {point for edge in names.OPENINGS["left_eye"] for point in edge}
 
 
 @pytest.fixture
@@ -165,6 +167,12 @@ def test_lids_of_shut_eyes_meet(opening, kept):
     right_eye = {point for edge in names.OPENINGS["right_eye"] for point in edge}
     others = [point for point in others if point not in right_eye]
     assert torch.equal(met[:, others], points[:, others])
+
+
+@pytest.mark.parametrize(("detected", "other", "wanted"), [(0.2, 0.1, 0.1), (0.2, 0.3, 0.2), (0.2, 0.0, 0.0)])
+def test_lids_are_no_farther_apart_than_the_others(detected, other, wanted):
+    points = opened_at_most_as(an_eye(detected), 3.0 * an_eye(other))
+    torch.testing.assert_close(points[:, list(LEFT_LIDS)], an_eye(wanted)[:, list(LEFT_LIDS)], atol=1e-3, rtol=0)
 
 
 def test_a_shut_eye_counts_more_than_an_open_one():

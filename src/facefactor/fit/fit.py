@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from facefactor.camera.projection import crop_intrinsics
+from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
+from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import CORRECTIVE_PARTS, FaceCode
 from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
@@ -23,7 +24,7 @@ from facefactor.fit.batch_geometry import BatchGeometry
 from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.fit.objective import FitSettings, PhotoObjective
-from facefactor.losses.landmark import landmark_weights, meet_when_shut
+from facefactor.losses.landmark import landmark_weights, meet_when_shut, opened_at_most_as
 from facefactor.losses.reconstruction import ReconstructionWeights
 from facefactor.render.face_view import FaceViewer, VertexMasks
 
@@ -105,6 +106,9 @@ class FaceFitter:
     ) -> FaceCode[Tensor]:
         """Search on from a code that is about right, such as an encoder's: a quarter of the time of `fit`.
 
+        Of the code's eyes and the detected ones those that are shut more count: what is wrong of shut eyes is that they
+        are seen open, winks above all by the detector, whose two eyes are alike.
+
         Args:
             start: one face in the crop's camera, without batch dimension.
             crop_srgb: see `fit`, as for the others.
@@ -112,7 +116,10 @@ class FaceFitter:
             visibility: see there.
             coverage: see there.
         """
-        landmarks_px = meet_when_shut(landmarks_px[None])[0]
+        K = torch.from_numpy(crop_intrinsics(crop_srgb.shape[0])).float()
+        points = self._landmarks.place(start.full_shape[None], start.expression[None])
+        camera = move_to_camera(points, matrix_from_axis_angle(start.rotation[None]), start.translation[None])
+        landmarks_px = opened_at_most_as(meet_when_shut(landmarks_px[None]), project_points(camera, K))[0]
         objective = self._objective(crop_srgb, landmarks_px, visibility, coverage)
         viewer = objective.viewer
         geometry = BatchGeometry(

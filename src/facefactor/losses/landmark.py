@@ -6,6 +6,8 @@ more, so that closed eyes close and open mouths open; points of the face's oval 
 them slide along the outline as the head turns.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -104,17 +106,47 @@ def meet_when_shut(detected_px: Float[Tensor, "batch landmarks 2"]) -> Float[Ten
     Args:
         detected_px: of a detector that was taught by people's marks.
     """
-    points_px = detected_px.clone()
+
+    def kept(opening: Tensor, eye: str) -> Tensor:
+        return ((opening - SHUT) / (NARROW - SHUT)).clamp(0.0, 1.0)
+
+    return _with_openings(detected_px, kept)
+
+
+def opened_at_most_as(
+    detected_px: Float[Tensor, "batch landmarks 2"], other_px: Float[Tensor, "batch landmarks 2"]
+) -> Float[Tensor, "batch landmarks 2"]:
+    """Let the lids of some points be no farther apart than those of other points are, for the eyes' widths.
+
+    Args:
+        detected_px: whose lids are moved toward each other, and nothing else.
+        other_px: of the same faces, such as a code's landmarks.
+    """
+
+    def kept(opening: Tensor, eye: str) -> Tensor:
+        return (_opening(other_px, eye) / opening.clamp_min(1e-6)).clamp(max=1.0)
+
+    return _with_openings(detected_px, kept)
+
+
+def _with_openings(points_px: Tensor, kept: Callable[[Tensor, str], Tensor]) -> Tensor:
+    """Multiply how far lids are apart by a function of how far that is for the eye's width."""
+    moved_px = points_px.clone()
     for eye in EYES:
-        upper, lower = (list(edge) for edge in names.OPENINGS[eye])
-        width = (detected_px[:, upper[0]] - detected_px[:, upper[-1]]).norm(dim=-1)
-        gaps = (detected_px[:, upper[1:-1]] - detected_px[:, lower[1:-1]]).norm(dim=-1)
-        opening = gaps.mean(dim=1) / width.clamp_min(1e-6)
-        kept = ((opening - SHUT) / (NARROW - SHUT)).clamp(0.0, 1.0)[:, None, None]
-        middle = (detected_px[:, upper[1:-1]] + detected_px[:, lower[1:-1]]) / 2
+        upper, lower = (list(edge[1:-1]) for edge in names.OPENINGS[eye])
+        share = kept(_opening(points_px, eye), eye)[:, None, None]
+        middle = (points_px[:, upper] + points_px[:, lower]) / 2
         for edge in (upper, lower):
-            points_px[:, edge[1:-1]] = middle + kept * (detected_px[:, edge[1:-1]] - middle)
-    return points_px
+            moved_px[:, edge] = middle + share * (points_px[:, edge] - middle)
+    return moved_px
+
+
+def _opening(points_px: Tensor, eye: str) -> Float[Tensor, " batch"]:
+    """Mean distance of an eye's lids over its width."""
+    upper, lower = (list(edge) for edge in names.OPENINGS[eye])
+    width = (points_px[:, upper[0]] - points_px[:, upper[-1]]).norm(dim=-1)
+    gaps = (points_px[:, upper[1:-1]] - points_px[:, lower[1:-1]]).norm(dim=-1)
+    return gaps.mean(dim=1) / width.clamp_min(1e-6)
 
 
 def opening_distance(
