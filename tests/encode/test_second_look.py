@@ -79,7 +79,7 @@ def test_a_wrong_light_is_not_taken_for_albedo(model, look, factor):
     code = a_face()
     crop = picture_of(model, code)
     stronger = code.with_light(factor * code.illumination)
-    assert look.residuals(crop, stronger.pack()).abs().mean() < 0.03
+    assert look.residuals(crop, stronger.pack()).abs().mean() < 0.05
     # The residual's own mean would be the logarithm of the factor.
     assert abs(np.log(factor)) > 0.3
 

@@ -43,7 +43,7 @@ def open_engine(
     """
     if learned is None and graphs is not None and (graphs / LEARNED_FILE).is_file():
         learned = graphs / LEARNED_FILE
-    if learned is None and name == MULTILEVEL:
+    if learned is None and graphs is None and name == MULTILEVEL:
         learned = SHIPPED_MODEL
     if name == "fit" and learned is None:
         require("torch", "train", "fitting a photo")

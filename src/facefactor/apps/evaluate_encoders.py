@@ -42,11 +42,11 @@ def evaluate_encoders(data: Path, runs: list[str], out: Path) -> int:
         OutputUnwritable: the report cannot be written.
     """
     paths = _parse_runs(runs)
-    model, photos = load_face_model(), PhotoCorpus(data)
+    model = load_face_model()
     contenders = {
         name: contender for run, path in paths.items() for name, contender in _read_contenders(run, path, model).items()
     }
-    faces = SyntheticFaces(SyntheticSettings(), model=model)
+    photos, faces = PhotoCorpus(data), SyntheticFaces(SyntheticSettings(), model=model)
     suites = rendered_suite(faces, NUM_RENDERED), photo_suite(photos, model)
     meters = {name: EncoderMeter(contender.model) for name, contender in contenders.items()}
     measures = [

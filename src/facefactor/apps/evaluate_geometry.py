@@ -63,7 +63,7 @@ def evaluate_geometry(data: Path, out: Path, learned: Path | None = None) -> int
     progress.clear()
     if not errors:
         raise AssetMissing(f"{data}: none of its {len(photos)} photos shows a face")
-    facts = {"photos": data, "face model": model.model_hash, "without a face": ", ".join(failed) or "none"}
+    facts = {"photos": str(data), "face model": model.model_hash, "without a face": ", ".join(failed) or "none"}
     tables = [
         _table(group, {name: errors[group, name] for name in methods})
         for group in GROUPS

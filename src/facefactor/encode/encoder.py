@@ -97,15 +97,18 @@ class Encoder(nn.Module):
     @torch.no_grad()
     def divide_corrections(self, units: Float[Tensor, " corrections"]) -> None:
         """Answer the corrections in other units, those of geometry first."""
+        last = [self.heads[name] for name in CORRECTIVE_PARTS if name in self.heads]
         if self.rectified is not None:
-            rows = [(layer.weight, layer.bias) for layer in self.rectified.layers]
-        else:
-            rows = [(self.heads[name].weight, self.heads[name].bias) for name in CORRECTIVE_PARTS if name in self.heads]
-            if self.second_look is not None:
-                self.second_look.reader.weight /= units[:, None]
-        for (weight, bias), unit in zip(rows, units.split([len(bias) for _, bias in rows]), strict=True):
-            weight /= unit[:, None]
-            bias /= unit
+            last = list(self.rectified.layers)
+        elif self.second_look is not None:
+            self.second_look.reader.weight.div_(units[:, None])
+        first = 0
+        for layer in last:
+            assert isinstance(layer, nn.Linear)
+            unit = units[first : first + layer.out_features]
+            layer.weight.div_(unit[:, None])
+            layer.bias.div_(unit)
+            first += layer.out_features
 
 
 class RectifiedLayer(nn.Module):
@@ -123,11 +126,7 @@ class RectifiedLayer(nn.Module):
     def __init__(self, num_geometry: int, num_reflectance: int) -> None:
         super().__init__()
         self.sizes = num_geometry, num_reflectance
-        self.layers = nn.ModuleList(nn.Linear(size, 2 * size) for size in self.sizes)
-        for layer in self.layers:
-            identity = torch.eye(layer.in_features)
-            layer.weight = nn.Parameter(torch.cat((identity, -identity)))
-            nn.init.zeros_(layer.bias)
+        self.layers = nn.ModuleList(_mirrored_layer(size) for size in self.sizes)
 
     def forward(self, latent: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch corrections"]:
         """Twice as many numbers, none below zero."""
@@ -149,6 +148,15 @@ def _zero_head(size: int) -> nn.Linear:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head
+
+
+def _mirrored_layer(size: int) -> nn.Linear:
+    """Answers its arguments and their opposites."""
+    layer = nn.Linear(size, 2 * size)
+    with torch.no_grad():
+        layer.weight.copy_(torch.cat((torch.eye(size), -torch.eye(size))))
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 class _ClampWithGradient(torch.autograd.Function):

@@ -130,8 +130,8 @@ class MultilevelNetwork(nn.Module):
         rectified: bool = False,
     ) -> None:
         super().__init__()
-        answered = [size // 2 if rectified else size for size in (num_geometry, num_reflectance)]
-        look = SecondLook(model, *answered) if second_look else None
+        halved = 2 if rectified else 1
+        look = SecondLook(model, num_geometry // halved, num_reflectance // halved) if second_look else None
         self.encoder = Encoder(num_geometry, num_reflectance, look, rectified)
         self.bases = CorrectiveBases(model, num_geometry, num_reflectance, in_pairs=rectified)
         self.register_buffer("spread", torch.ones(num_geometry + num_reflectance))
@@ -347,8 +347,8 @@ def network_of_weights(path: Path, model: FaceModel) -> MultilevelNetwork:
     """
     shapes = read_weight_shapes(path)
     try:
-        sizes = [shapes[f"bases.{part}"][0] for part in ("geometry", "reflectance")]
+        num_geometry, num_reflectance = (shapes[f"bases.{part}"][0] for part in ("geometry", "reflectance"))
     except KeyError:
         raise IncompatibleCode(f"{path}: holds the weights of another network: it has no corrections") from None
     parts = {name.split(".")[1] for name in shapes if name.startswith("encoder.")}
-    return MultilevelNetwork(model, *sizes, "second_look" in parts, "rectified" in parts)
+    return MultilevelNetwork(model, num_geometry, num_reflectance, "second_look" in parts, "rectified" in parts)
