@@ -26,6 +26,7 @@ from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import FaceCode
 from facefactor.data.photographs import PhotoCorpus, exact_batch
+from facefactor.data.rare_photos import RareRepeats
 from facefactor.evaluate.encoders import answer_in_batches
 from facefactor.evaluate.tables import Table, write_tables
 from facefactor.export.atomic import encode_png, write_bytes
@@ -56,7 +57,7 @@ VARIANTS: dict[str, dict] = {
     "one look": {"second_look": False},
     "rectified": {"rectified": True},
 }
-NUM_MEASURED = 256
+NUM_MEASURED, NUM_RESIDUALS = 256, 2000
 PICTURE_PX = 144
 VIEWS = (0, 1, 2)
 """Overlay, geometry and albedo among `render_views`."""
@@ -82,8 +83,8 @@ def main() -> None:
     )  # fmt: skip
     rows, columns = [], [_photos(drawn)]
     for name, given in VARIANTS.items():
-        base = MofaSettings(options.batch_size, faces=1, pairs=1, num_held_out=16)
-        settings = MultilevelSettings(base, 64, options.reflectance, **given)
+        base = MofaSettings(options.batch_size, faces=1, pairs=1, num_held_out=16, rare=RareRepeats(0, 0, 0))
+        settings = MultilevelSettings(base, 64, options.reflectance, num_residuals=NUM_RESIDUALS, **given)
         folder = options.out / name.replace(" ", "_")
         network = train_multilevel(photos, None, model, folder, settings, loop, init=options.init, resume=True)
         assert isinstance(network, MultilevelNetwork)

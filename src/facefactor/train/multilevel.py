@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Learn encoder and face model together from photos: multi-level face model learning (arXiv:1712.02859).
 
-    photo crop ─encoder─► code ─┬─ base model ────────────────► base level  ┐
-                                └─ base model + Θ_g δ_g, Θ_r δ_r ► final level ┴► both compared with the crop
+    photo crop ─encoder─► base code ─┬─ base model ──────────────────► base level  ┐
+           └── second look ─► δ_g, δ_r ┴─ base model + Θ_g δ_g, Θ_r δ_r ► final level ┴► both compared with the crop
 
 The base level is what MoFA trains, and its loss is here once more; it keeps the code's meaning. The final level adds
 corrections of geometry and albedo, in spaces that are themselves learnt, held to order by the terms of
-`losses/correctives.py`: what photos show and the base model cannot say, such as beards, make-up and wrinkles.
-Everything else, from the batches to the pairs of one person, is MoFA's.
+`losses/correctives.py`: what photos show and the base model cannot say, such as beards, brows and make-up. Beyond the
+paper, a second look (`encode/second_look.py`) reads most of them. As in the paper the base comes first, by MoFA's
+regime, then all learn together, at rates of their own. Everything else, from the batches to the pairs of one person, is
+MoFA's.
 """
 
 import copy
