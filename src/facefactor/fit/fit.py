@@ -45,9 +45,10 @@ REFINING_RATES = {
     "reflectance": 0.3,
     "illumination": 0.12,
     "geometry_corrective": 0.07,
-    "reflectance_corrective": 0.3,
+    "reflectance_corrective": 0.03,
 }
-"""Of Adam from an encoder's answer: fewer steps, which may be longer, as they start near the end."""
+"""Of Adam from an encoder's answer: fewer steps, which may be longer, as they start near the end. Corrections of albedo
+have been read off this very photo; at longer steps they would paint on hair and shadows."""
 REFINING = FitSettings(weights=ReconstructionWeights(photometric=3.0, reflectance=1.5e-4, light=6e-3))
 """A search from an encoder's answer may trust the photo's colours more: it cannot lose its way so easily."""
 BLUR_SHARE = 1 / 64
