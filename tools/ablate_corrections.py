@@ -60,8 +60,10 @@ VARIANTS: dict[str, dict] = {
 }
 NUM_MEASURED, NUM_RESIDUALS = 128, 1500
 PICTURE_PX = 144
-VIEWS = (0, 1, 2)
+GEOMETRY = 1
+VIEWS = (0, GEOMETRY, 2)
 """Overlay, geometry and albedo among `render_views`."""
+MAGNIFIED = 4.0
 
 
 def main() -> None:
@@ -69,7 +71,7 @@ def main() -> None:
     parser.add_argument("photos", nargs="+", type=Path, help="corpora of `prepare`")
     parser.add_argument("--test", required=True, type=Path, help="corpus of other photos")
     parser.add_argument("--init", required=True, type=Path, help="weights of the regime `mofa`")
-    parser.add_argument("--draw", nargs="+", type=int, default=[3, 40, 117, 300], help="photos of the test corpus")
+    parser.add_argument("--draw", nargs="+", type=int, default=[117, 300, 430], help="photos of the test corpus")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--batch-size", type=int, default=24)
     parser.add_argument("--reflectance", type=int, default=256)
@@ -148,14 +150,18 @@ def _photos(samples: list) -> np.ndarray:
 
 @torch.no_grad()
 def _drawn(network: nn.Module, samples: list, model: FaceModel) -> np.ndarray:
-    """Overlay, geometry and albedo of each photo's final level, one below the other."""
+    """Overlay, geometry and albedo of each photo's final level, one below the other; its corrections of geometry are
+    drawn MAGNIFIED times as large, or nobody would see them."""
     assert isinstance(network, MultilevelNetwork)
     encoder, correctives = network.learned_model({})
     corrected, crops = corrected_model(model, correctives), exact_batch(samples).crops_srgb
     code: FaceCode[Tensor] = answer_in_batches(encoder.eval(), crops)
     face, opacity = MorphableFace(corrected, native_albedo=True), face_opacity(model)
     placed = face.vertices(code.full_shape, code.expression)
-    vertices = move_to_camera(placed, matrix_from_axis_angle(code.rotation), code.translation).numpy()
+    plain = MorphableFace(model, native_albedo=True).vertices(code.shape, code.expression)
+    R = matrix_from_axis_angle(code.rotation)
+    vertices = move_to_camera(placed, R, code.translation).numpy()
+    magnified = move_to_camera(plain + MAGNIFIED * (placed - plain), R, code.translation).numpy()
     albedo, lights, K = (
         face.albedo(code.full_reflectance).numpy(),
         code.illumination.numpy(),
@@ -164,7 +170,9 @@ def _drawn(network: nn.Module, samples: list, model: FaceModel) -> np.ndarray:
     cells = []
     for item, crop in enumerate(crops.movedim(1, -1).numpy()):
         posed = PosedFace(vertices[item], albedo[item], lights[item], model.triangles, opacity)
-        views = render_views(posed, K, _enlarged(crop))
+        views = list(render_views(posed, K, _enlarged(crop)))
+        exaggerated = PosedFace(magnified[item], albedo[item], lights[item], model.triangles, opacity)
+        views[GEOMETRY] = list(render_views(exaggerated, K, _enlarged(crop)))[GEOMETRY]
         cells += [views[view] for view in VIEWS]
     return np.concatenate(cells)
 

@@ -9,7 +9,7 @@ from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
-from facefactor.encode.encoder import Encoder
+from facefactor.encode.encoder import FIRST_OFFSET, Encoder
 from facefactor.encode.second_look import NUM_LOOKED_AT, SecondLook, spread_places
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
@@ -129,7 +129,7 @@ def look_vertices(look: SecondLook, model: FaceModel) -> np.ndarray:
     return np.array([np.flatnonzero((model.mean == point).all(axis=1))[0] for point in placed])
 
 
-def test_rectified_corrections_start_as_linear_ones():
+def test_rectified_corrections_start_about_as_linear_ones():
     torch.manual_seed(0)
     encoder = Encoder(4, 6, rectified=True).eval()
     for name in ("geometry_corrective", "reflectance_corrective"):
@@ -138,7 +138,16 @@ def test_rectified_corrections_start_as_linear_ones():
     assert (code.geometry_corrective.shape[1], code.reflectance_corrective.shape[1]) == (4, 6)
     assert code.reflectance_corrective.min() >= 0
     latent = code.reflectance_corrective[:, :3] - code.reflectance_corrective[:, 3:]
-    torch.testing.assert_close(latent[0], encoder.heads["reflectance_corrective"].bias)
+    torch.testing.assert_close(
+        latent[0], encoder.heads["reflectance_corrective"].bias, atol=FIRST_OFFSET + 1e-6, rtol=0
+    )
+
+
+def test_rectified_corrections_that_are_zero_can_learn():
+    encoder = Encoder(4, 6, rectified=True)
+    code = encoder(torch.rand(2, 3, ENCODER_CROP_PX, ENCODER_CROP_PX))
+    (code.geometry_corrective[:, 0] - code.geometry_corrective[:, 2]).sum().backward()
+    assert encoder.heads["geometry_corrective"].bias.grad.abs().max() > 0
 
 
 def test_an_odd_number_cannot_be_rectified():

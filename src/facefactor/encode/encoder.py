@@ -31,6 +31,8 @@ from facefactor.code.face_code import CORRECTIVE_PARTS, PART_SHAPES, FaceCode
 from facefactor.encode.backbone import NUM_FEATURES, Backbone
 from facefactor.encode.second_look import SecondLook
 
+FIRST_OFFSET = 0.05
+"""Of the hidden layer of non-linear corrections."""
 TRANSLATION_SCALE_MM = (30.0, 30.0, 100.0)
 """How far heads stand from the nominal place: across and down the crop, and in depth."""
 
@@ -116,7 +118,8 @@ class RectifiedLayer(nn.Module):
 
     The paper's corrections are F(δ) = Θ max(0, W δ + b). Since Θ, the last layer, is linear, a code that holds the
     hidden layer in place of δ is a code of a linear model, which all that decodes, fits and exports takes as it is.
-    At the start W is [1; −1], and with Θ in such pairs too F is linear: learning bends it.
+    At the start W is [1; −1], and with Θ in such pairs too F is about linear: learning bends it. The offsets start a
+    little above zero, where both of a pair have a gradient; at zero itself neither has.
 
     Args:
         num_geometry: numbers δ of the geometry; twice as many come out.
@@ -151,11 +154,11 @@ def _zero_head(size: int) -> nn.Linear:
 
 
 def _mirrored_layer(size: int) -> nn.Linear:
-    """Answers its arguments and their opposites."""
+    """Answers its arguments and their opposites, and FIRST_OFFSET more."""
     layer = nn.Linear(size, 2 * size)
     with torch.no_grad():
         layer.weight.copy_(torch.cat((torch.eye(size), -torch.eye(size))))
-        nn.init.zeros_(layer.bias)
+        nn.init.constant_(layer.bias, FIRST_OFFSET)
     return layer
 
 
