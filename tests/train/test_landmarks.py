@@ -131,7 +131,9 @@ def test_a_few_faces_are_learnt_by_heart(renders, photos, batch, tmp_path, monke
 
 
 def test_turned_renders_are_drawn_more_often(renders, photos, monkeypatch):
-    monkeypatch.setattr(StoredFaces, "where", lambda self, is_wanted: [0, 1, 2, 11] if self is renders else [])
+    turned = {0, 1, 2, 11}
+    answers = [number in turned for number in range(len(renders))]
+    monkeypatch.setattr(StoredFaces, "ask", lambda self, question: answers if self is renders else [None] * len(photos))
     batches = landmark_batches(renders, photos, SETTINGS, 0, Devices())
     counts = [(source.faces is renders, source.indices, source.per_step) for source in batches.sources]
     held_out = set(split_numbers(12, 256)[1])

@@ -303,5 +303,6 @@ def test_the_base_level_learns_at_a_rate_of_its_own(model, photos, tmp_path):
     before = MultilevelNetwork(model, 5, 4)
     trained = train_multilevel(photos, None, model, tmp_path, settings, loop(2))
     assert torch.equal(trained.encoder.heads["shape"].weight, before.encoder.heads["shape"].weight)
-    assert trained.encoder.heads["geometry_corrective"].weight.abs().max() > 0
+    for part in ("geometry", "reflectance"):
+        assert trained.encoder.heads[f"{part}_corrective"].weight.abs().max() > 0
     assert not torch.equal(trained.bases.reflectance, before.bases.reflectance)

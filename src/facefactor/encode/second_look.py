@@ -26,14 +26,13 @@ from facefactor.face.symmetry import match_mirrored
 from facefactor.light.spherical_harmonics import evaluate_basis, irradiance_over_pi
 from facefactor.losses.photometric import colour_distance
 from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
+from facefactor.render.skin_error import LEAST_FACING
 from facefactor.render.vertex import facing_cosines
 
 READING_UNIT = 0.03
 """Answer per unit of residual that a weight of one stands for: Adam moves all weights alike."""
 LARGEST_RESIDUAL = 0.8
 """Log albedo: what differs by more is hair, glasses or a shadow's edge."""
-LEAST_FACING = 0.2
-"""Cosine between normal and view below which a vertex is not looked at: its colour blends with what is behind."""
 USUAL_DISTANCE = 0.6
 """Colour distance, sRGB units, at which a vertex counts a quarter: most that differ so much are not skin."""
 LEAST_IRRADIANCE, LEAST_COLOUR = 0.05, 0.003

@@ -8,6 +8,7 @@ Each device runs its own process with its own share of the batches; gradients ar
 """
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -63,4 +64,5 @@ def launched_devices() -> Iterator[Devices]:
     try:
         yield Devices(device, rank, count)
     finally:
+        gc.collect()  # replicas are freed in cycles; one that outlives the group can abort the process as it ends
         torch.distributed.destroy_process_group()

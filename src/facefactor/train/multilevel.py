@@ -216,7 +216,7 @@ def train_multilevel(
         loop,
         config={"regime": REGIME, **dataclasses.asdict(settings), "init": None if init is None else str(init)},
         rates={
-            f"encoder.{part}": settings.base_rate for part in ("backbone", *(f"heads.{name}" for name in PART_SHAPES))
+            f"encoder.{part}.": settings.base_rate for part in ("backbone", *(f"heads.{name}" for name in PART_SHAPES))
         },
         devices=devices,
         resume=resume,
