@@ -21,8 +21,8 @@ from facefactor.evaluate.encoders import (
 from facefactor.face.correctives import corrected_model
 from facefactor.face.fade import face_opacity
 from facefactor.face.model import FaceModel, load_face_model
-from facefactor.train.checkpoint import load_weights, read_weight_shapes
-from facefactor.train.multilevel import BaseLevel, network_of_weights
+from facefactor.train.checkpoint import load_weights
+from facefactor.train.multilevel import BaseLevel, holds_corrections, network_of_weights
 
 NUM_RENDERED = 512
 
@@ -90,7 +90,7 @@ class _Contender(NamedTuple):
 
 def _read_contenders(name: str, path: Path, model: FaceModel) -> dict[str, _Contender]:
     """An encoder, or both levels of a multi-level network, by the names of their rows."""
-    if not any(key.startswith("bases.") for key in read_weight_shapes(path)):
+    if not holds_corrections(path):
         encoder = Encoder()
         load_weights(encoder, path)
         return {name: _Contender(encoder.eval(), model)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facefactor.apps.engines import open_engine
+from facefactor.apps.engines import MULTILEVEL, open_engine
 from facefactor.apps.progress import Progress
 from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
 from facefactor.code.face_code import FaceCode
@@ -16,6 +16,7 @@ from facefactor.evaluate.geometry import GROUPS, ScannedPhoto, geometry_error, s
 from facefactor.evaluate.shape_fit import ModelSurface
 from facefactor.evaluate.tables import Table, write_tables
 from facefactor.face.model import FaceModel, load_face_model
+from facefactor.fit.engine import RefiningEngine
 from facefactor.photo.cropped_face import CroppedFace
 from facefactor.photo.read import read_photo
 
@@ -81,11 +82,11 @@ def _methods(model: FaceModel, learned: Path | None) -> dict[str, Method]:
     methods = {"mean face": Method(plain, lambda face: neutral)}
     for name in ("inverse", "mofa"):
         methods[name] = Method(plain, open_engine(name, model).describe)
-    engine = open_engine("multilevel", model, learned=learned)
+    engine = open_engine(MULTILEVEL, model, learned=learned)
     final = ModelSurface.of(engine.model)
     methods["multilevel, base"] = Method(plain, lambda face: engine.describe(face).without_corrections())
     methods["multilevel, final"] = Method(final, engine.describe)
-    methods["multilevel, refined"] = Method(final, open_engine("multilevel", model, True, learned=learned).describe)
+    methods["multilevel, refined"] = Method(final, RefiningEngine(engine).describe)
     return methods
 
 

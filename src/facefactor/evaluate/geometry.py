@@ -59,10 +59,10 @@ def scanned_photos(data: Path) -> Iterator[ScannedPhoto]:
         AssetMissing: none of them is there, or a photo's scan is missing.
     """
     found = False
-    for prefix, read in (("lps", read_lee_perry_smith), ("james", read_james)):
+    scans = (("lps", "LeePerrySmith.glb", read_lee_perry_smith), ("james", "james.obj", read_james))
+    for prefix, name, read in scans:
         photos = sorted((data / "scans" / "rendered").glob(f"{prefix}_[0-9]*.jpg"))
         if photos:
-            name = {"lps": "LeePerrySmith.glb", "james": "james.obj"}[prefix]
             target = make_target(read(data / "scans" / name))
             for path in photos:
                 found = True

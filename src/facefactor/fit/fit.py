@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
-from facefactor.camera.projection import crop_intrinsics, project_points
+from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import CORRECTIVE_PARTS, FaceCode
 from facefactor.face.linear_points import dense_landmarks
 from facefactor.face.model import FaceModel
@@ -24,7 +23,7 @@ from facefactor.fit.batch_geometry import BatchGeometry
 from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.fit.objective import FitSettings, PhotoObjective
-from facefactor.losses.landmark import landmark_weights, meet_when_shut, opened_at_most_as
+from facefactor.losses.landmark import landmark_weights, meet_when_shut, opened_at_most_as, project_landmarks
 from facefactor.losses.reconstruction import ReconstructionWeights
 from facefactor.render.face_view import FaceViewer, VertexMasks
 
@@ -118,16 +117,16 @@ class FaceFitter:
             coverage: see there.
         """
         K = torch.from_numpy(crop_intrinsics(crop_srgb.shape[0])).float()
-        points = self._landmarks.place(start.full_shape[None], start.expression[None])
-        camera = move_to_camera(points, matrix_from_axis_angle(start.rotation[None]), start.translation[None])
-        landmarks_px = opened_at_most_as(meet_when_shut(landmarks_px[None]), project_points(camera, K))[0]
+        batch = start.map(lambda part: part[None])
+        starting_px = project_landmarks(self._landmarks, batch, K)
+        landmarks_px = opened_at_most_as(meet_when_shut(landmarks_px[None]), starting_px)[0]
         objective = self._objective(crop_srgb, landmarks_px, visibility, coverage)
         viewer = objective.viewer
         geometry = BatchGeometry(
             self._landmarks, viewer.K, viewer.size_px, REFINING_STEPS, expressions_of_random_faces()
         )
         weights = self._kind_weights * visibility
-        posed = geometry.fit(start.map(lambda part: part[None]), landmarks_px[None], weights[None])[0]
+        posed = geometry.fit(batch, landmarks_px[None], weights[None])[0]
         names = ALL_PARTS + CORRECTIVE_PARTS  # of which a base model has none
         parameters = {name: getattr(posed, name) for name in names}
         _minimise(objective, parameters, names, self.settings.refine_steps, REFINING_RATES)

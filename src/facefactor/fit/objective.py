@@ -12,14 +12,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
-from facefactor.camera.projection import project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.face.linear_points import LinearPoints
 from facefactor.fit.best_light import best_light
 from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, evaluate_basis
-from facefactor.losses.landmark import landmark_loss, opening_distance
+from facefactor.losses.landmark import landmark_loss, opening_distance, project_landmarks
 from facefactor.losses.light import scene_white
 from facefactor.losses.reconstruction import ReconstructionWeights, colours_and_priors
 from facefactor.photo.colour import srgb_to_linear
@@ -86,7 +84,7 @@ class PhotoObjective:
         terms = colours_and_priors(
             code, view, self._picture, self._covered, self._scene_white, self.viewer.masks, self.settings.weights
         )
-        projected_px, size_px = self._project_landmarks(code), self.viewer.size_px
+        projected_px, size_px = project_landmarks(self.landmarks, code, self.viewer.K), self.viewer.size_px
         distance = landmark_loss(projected_px, self.landmarks_px, self.landmark_weights, size_px)
         opening = opening_distance(projected_px, self.landmarks_px, self.landmark_weights, size_px)
         others = self.settings.landmark * distance + self.settings.opening * opening
@@ -118,11 +116,6 @@ class PhotoObjective:
         observed = srgb_to_linear(sample_picture(self.crop_srgb, view.positions_px))
         basis = evaluate_basis(view.normals) * torch.tensor(LAMBERT_FACTORS)
         return best_light(observed, view.albedo, basis, weights)[0]
-
-    def _project_landmarks(self, code: FaceCode[Tensor]) -> Float[Tensor, "1 478 2"]:
-        points = self.landmarks.place(code.full_shape, code.expression)
-        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
-        return project_points(placed, self.viewer.K)
 
     def _look(self, code: FaceCode[Tensor], renew_visibility: bool) -> FaceView:
         view = self.viewer.look(code, None if renew_visibility else self._weights)

@@ -16,7 +16,7 @@ from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
-from facefactor.face.linear_points import dense_landmarks
+from facefactor.face.linear_points import LinearPoints, dense_landmarks
 from facefactor.face.model import FaceModel
 from facefactor.photo import landmarks as names
 
@@ -51,9 +51,21 @@ class CropLandmarks:
 
     def project(self, code: FaceCode[Tensor]) -> Float[Tensor, "batch 478 2"]:
         """Pixels of the crop."""
-        points = self.points.to(code.shape.device).place(code.full_shape, code.expression)
-        placed = move_to_camera(points, matrix_from_axis_angle(code.rotation), code.translation)
-        return project_points(placed, self.K.to(placed))
+        return project_landmarks(self.points.to(code.shape.device), code, self.K.to(code.shape))
+
+
+def project_landmarks(
+    points: LinearPoints, code: FaceCode[Tensor], K: Float[Tensor, "3 3"]
+) -> Float[Tensor, "batch landmarks 2"]:
+    """Where the landmarks of codes fall in a crop, pixels.
+
+    Args:
+        points: of the codes' face model.
+        code: a batch, in the crop's camera.
+        K: the crop's intrinsics.
+    """
+    placed = points.place(code.full_shape, code.expression)
+    return project_points(move_to_camera(placed, matrix_from_axis_angle(code.rotation), code.translation), K)
 
 
 def landmark_weights() -> Float[Tensor, " 478"]:
@@ -107,10 +119,7 @@ def meet_when_shut(detected_px: Float[Tensor, "batch landmarks 2"]) -> Float[Ten
         detected_px: of a detector that was taught by people's marks.
     """
 
-    def kept(opening: Tensor, eye: str) -> Tensor:
-        return ((opening - SHUT) / (NARROW - SHUT)).clamp(0.0, 1.0)
-
-    return _with_openings(detected_px, kept)
+    return _with_openings(detected_px, lambda opening, eye: ((opening - SHUT) / (NARROW - SHUT)).clamp(0.0, 1.0))
 
 
 def opened_at_most_as(

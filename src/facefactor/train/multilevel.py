@@ -196,7 +196,7 @@ def train_multilevel(
     torch.manual_seed(loop.seed)
     sizes = settings.num_geometry, settings.num_reflectance
     network = MultilevelNetwork(model, *sizes, settings.second_look, settings.rectified)
-    if init is not None and any(name.startswith("bases.") for name in read_weight_shapes(init)):
+    if init is not None and holds_corrections(init):
         load_weights(network, init)
     elif init is not None:
         _start_from(network.encoder, init)
@@ -339,6 +339,11 @@ def _start_from(encoder: Encoder, path: Path) -> None:
     plain = Encoder()
     load_weights(plain, path)
     encoder.load_state_dict(plain.state_dict(), strict=False)
+
+
+def holds_corrections(path: Path) -> bool:
+    """Whether weights are of this regime's network; raises as `checkpoint.read_weight_shapes`."""
+    return any(name.startswith("bases.") for name in read_weight_shapes(path))
 
 
 def network_of_weights(path: Path, model: FaceModel) -> MultilevelNetwork:
