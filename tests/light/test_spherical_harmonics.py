@@ -50,6 +50,11 @@ def test_the_basis_is_orthonormal():
     torch.testing.assert_close(gram, torch.eye(9, dtype=torch.float64), atol=1e-14, rtol=0)
 
 
+def test_directions_may_lie_along_another_axis():
+    directions = random_directions(30).reshape(2, 15, 3)
+    torch.testing.assert_close(evaluate_basis(directions.mT, axis=1), evaluate_basis(directions).mT)
+
+
 def test_convention_order_and_signs_are_those_of_the_complex_harmonics_without_the_phase():
     directions = random_directions(30)
     x, y, z = directions.numpy().T

@@ -19,6 +19,7 @@ from facefactor.losses.model_space import (
     CoefficientEffects,
     GroupWeights,
     code_distances,
+    geometry_distance,
     model_space_loss,
     parameter_loss,
     rotation_distance,
@@ -163,3 +164,17 @@ def test_the_gradient_at_the_right_code_is_zero(effects: CoefficientEffects):
 
 def test_every_part_has_a_weight():
     assert set(CodeDistances._fields) == set(GroupWeights.__dataclass_fields__)
+
+
+def test_geometry_is_compared_beyond_a_shift():
+    exact = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert geometry_distance(exact + torch.tensor([5.0, -2.0, 1.0]), exact).max() < 1e-6
+    moved = exact.clone()
+    moved[1, :25, 2] += 4.0  # half of the points, so all are 2 mm from where they should be beyond the shift
+    torch.testing.assert_close(geometry_distance(moved, exact)[1].item(), 2.0, atol=0.011, rtol=0)
+
+
+def test_equal_geometry_has_no_gradient():
+    points = torch.zeros(1, 4, 3, requires_grad=True)
+    geometry_distance(points, torch.zeros(1, 4, 3)).sum().backward()
+    assert points.grad.abs().max() == 0

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
+from facefactor.photo.colour import (
+    ENCODED_THRESHOLD,
+    LINEAR_THRESHOLD,
+    linear_to_srgb,
+    log_linear_to_srgb,
+    srgb_to_linear,
+    srgb_to_log_linear,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,3 +62,10 @@ def test_gradients_of_the_encoding_are_right_and_finite_at_black() -> None:
     linear_to_srgb(values).sum().backward()
     assert values.grad is not None
     assert values.grad[1] == 12.92
+
+
+def test_logarithms_are_those_of_linear_light_down_to_the_straight_part() -> None:
+    encoded = np.linspace(0.0, 1.0, 101)
+    expected = np.log(srgb_to_linear(encoded).clip(min=LINEAR_THRESHOLD))
+    np.testing.assert_allclose(srgb_to_log_linear(encoded), expected, atol=2e-5)
+    np.testing.assert_allclose(log_linear_to_srgb(expected), encoded.clip(min=ENCODED_THRESHOLD), atol=2e-5)

@@ -12,6 +12,7 @@ import torch
 
 from facefactor.apps.cli import main
 from facefactor.apps.engines import open_engine
+from facefactor.data.batch import CropBatch
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.data.synthetic import batch_of
@@ -23,6 +24,7 @@ from facefactor.face.correctives import load_correctives
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.face.morph import MorphableFace
 from facefactor.infer.predictor import EncoderGraph
+from facefactor.losses.model_space import geometry_distance
 from facefactor.train.checkpoint import load_weights, save_weights
 from facefactor.train.loop import LoopSettings
 from facefactor.train.mofa import MofaSettings
@@ -34,7 +36,7 @@ from facefactor.train.multilevel import (
     network_of_weights,
     train_multilevel,
 )
-from facefactor.train.residuals import start_from_residuals
+from facefactor.train.residuals import start_from_errors, start_from_residuals
 
 MOFA = MofaSettings(batch_size=4, faces=2, pairs=2, num_held_out=4, altered_share=0.0, grey_share=0.0)
 SETTINGS = MultilevelSettings(MOFA, num_geometry=5, num_reflectance=4)
@@ -107,14 +109,48 @@ def test_both_levels_and_both_bases_have_gradients(model, network, seen):
         assert gradient.abs().max() > 0, name
 
 
-def test_rendered_faces_want_no_corrections(model, network, seen, photos, rendered_photos):
-    both = MixedBatch(seen.photos, batch_of([cut_encoder_crop(face) for face in rendered_photos[1][:3]]))
+def rendered(rendered_photos, count: int) -> CropBatch:
+    return batch_of([cut_encoder_crop(face) for face in rendered_photos[1][:count]])
+
+
+def test_rendered_faces_want_no_corrections_of_albedo(model, network, seen, rendered_photos):
+    both = MixedBatch(seen.photos, rendered(rendered_photos, 3))
     costs = []
     for weight in (0.0, 1.0):
-        given = dataclasses.replace(CorrectiveWeights(), geometry=weight)
+        given = dataclasses.replace(CorrectiveWeights(), reflectance=weight)
         objective = MultilevelObjective(model, dataclasses.replace(SETTINGS, correctives=given))
         costs.append(float(objective(network, both, 0)[1]["faces"].detach()))
     assert costs[1] > costs[0] + 0.01
+
+
+def test_rendered_faces_teach_corrections_of_geometry_and_not_the_base_level_by_them(
+    model, network, seen, rendered_photos
+):
+    both = MixedBatch(seen.photos, rendered(rendered_photos, 3))
+    gradients = []
+    for weight in (0.0, 1.0):
+        mofa = dataclasses.replace(MOFA, faces_geometry=weight, faces_weight=0.0, faces_openings=0.0)
+        objective = MultilevelObjective(model, dataclasses.replace(SETTINGS, mofa=mofa))
+        monitored = network.bases.geometry, network.encoder.heads["geometry_corrective"].bias
+        gradients.append(torch.autograd.grad(objective(network, both, 0)[1]["faces"], monitored))
+    for without, with_geometry in zip(*gradients, strict=True):
+        assert with_geometry.norm() > 5 * without.norm()
+
+
+def test_corrections_of_geometry_start_from_what_the_base_level_answers_wrongly(model, rendered_photos):
+    """An encoder that answers the mean, of more faces than a look could learn by heart with so stiff a map."""
+    network = MultilevelNetwork(model, 6, 4)
+    faces = rendered(rendered_photos, 8)
+    before = network.bases.reflectance.clone()
+    start_from_errors(network, [faces], model)
+    with torch.no_grad():
+        answer = network.eval()(faces.crops_srgb)
+    vertices = MorphableFace(model).vertices
+    exact = vertices(faces.code.shape, faces.code.expression)[:, network.bases.vertices]
+    answered = vertices(answer.shape, answer.expression)[:, network.bases.vertices]
+    corrected = answered + network.bases.displacement_mm(answer.geometry_corrective).detach()
+    assert geometry_distance(corrected, exact).mean() < 0.9 * geometry_distance(answered, exact).mean()
+    assert torch.equal(network.bases.reflectance, before)
 
 
 def test_the_final_level_learns_what_the_base_level_cannot(model, photos, seen, tmp_path, monkeypatch):

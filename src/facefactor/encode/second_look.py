@@ -11,23 +11,24 @@ taken, by weighted least squares, what is constant or linear in the surface norm
 the light stay the base level's and no correction is a way round them.
 """
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
+from facefactor.camera.pose import matrix_from_axis_angle
 from facefactor.camera.projection import crop_intrinsics, project_points
 from facefactor.code.face_code import PART_SHAPES
 from facefactor.encode import ENCODER_CROP_PX
+from facefactor.face.linear_bases import Mixture
 from facefactor.face.linear_points import LinearPoints
 from facefactor.face.model import FaceModel
 from facefactor.face.symmetry import match_mirrored
-from facefactor.light.spherical_harmonics import evaluate_basis, irradiance_over_pi
-from facefactor.losses.photometric import colour_distance
-from facefactor.photo.colour import linear_to_srgb, srgb_to_linear
+from facefactor.light.spherical_harmonics import evaluate_basis, lambert_light
+from facefactor.photo.colour import LINEAR_THRESHOLD, log_linear_to_srgb, srgb_to_log_linear
 from facefactor.render.skin_error import LEAST_FACING
-from facefactor.render.vertex import facing_cosines
 
 READING_UNIT = 0.03
 """Answer per unit of residual that a weight of one stands for: Adam moves all weights alike."""
@@ -35,8 +36,10 @@ LARGEST_RESIDUAL = 0.8
 """Log albedo: what differs by more is hair, glasses or a shadow's edge."""
 USUAL_DISTANCE = 0.6
 """Colour distance, sRGB units, at which a vertex counts a quarter: most that differ so much are not skin."""
-LEAST_IRRADIANCE, LEAST_COLOUR = 0.05, 0.003
+LEAST_IRRADIANCE, LEAST_LOG_COLOUR = 0.05, math.log(LINEAR_THRESHOLD)
 """Below these a logarithm is noise."""
+RIDGE = 1e-4
+"""Of the normal equations, whose diagonal is about the number of vertices seen."""
 NUM_LOOKED_AT = 800
 """Vertices; a crop shows them two to three pixels apart."""
 NUM_LIGHT_BANDS = 4
@@ -46,6 +49,9 @@ NUM_LIGHT_BANDS = 4
 class SecondLook(nn.Module):
     """Answers corrections of the face's albedo, and what goes with them in its geometry.
 
+    All but a few numbers go by planes, (3, V) and not (V, 3), and squares are products: graphs run these several times
+    as fast.
+
     Args:
         model: the base face model.
         num_geometry: corrections of geometry.
@@ -53,8 +59,6 @@ class SecondLook(nn.Module):
         places: (N,) vertices of the face at which it looks; by default some that are spread evenly.
     """
 
-    here: Tensor
-    around: Tensor
     mirrored: Tensor
     log_albedo_mean: Tensor
     reflectance_basis: Tensor
@@ -65,15 +69,12 @@ class SecondLook(nn.Module):
     ) -> None:
         super().__init__()
         places = spread_places(model) if places is None else places
-        around = _compass(model.triangles, places)
-        needed = np.union1d(places, around)
-        self.points = LinearPoints(model, lambda values: values[needed])
+        self.points = LinearPoints(model, _with_spans(places, _compass(model.triangles, places)))
+        basis = np.moveaxis(model.reflectance_basis[:, places], 2, 1).reshape(-1, 3 * len(places))
         for name, array in {
-            "here": np.searchsorted(needed, places),
-            "around": np.searchsorted(needed, around),
             "mirrored": match_mirrored(model.mean[places]),
-            "log_albedo_mean": model.log_albedo_mean[places].reshape(-1).astype(np.float32),
-            "reflectance_basis": model.reflectance_basis[:, places].reshape(-1, 3 * len(places)).astype(np.float32),
+            "log_albedo_mean": model.log_albedo_mean[places].T.reshape(-1).astype(np.float32),
+            "reflectance_basis": basis.astype(np.float32),
             "K": crop_intrinsics(ENCODER_CROP_PX).astype(np.float32),
         }.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
@@ -94,52 +95,65 @@ class SecondLook(nn.Module):
     @torch.no_grad()
     def residuals(
         self, crops_srgb: Float[Tensor, "batch 3 size size"], packed: Float[Tensor, "batch base"]
-    ) -> Float[Tensor, "batch vertices 3"]:
+    ) -> Float[Tensor, "batch 3 vertices"]:
         """Log albedo that crops want beside the base level's and its light; zero where nothing is known."""
         sizes = [int(np.prod(size)) for size in PART_SHAPES.values()]
         parts = dict(zip(PART_SHAPES, packed.split(sizes, dim=-1), strict=True))
-        R = matrix_from_axis_angle(parts["rotation"])
-        points = move_to_camera(self.points.place(parts["shape"], parts["expression"]), R, parts["translation"])
-        # index_select rather than brackets: in a graph it is a plain gather, which is several times as fast.
-        vertices = points.index_select(1, self.here)
-        north, east, south, west = (points.index_select(1, ids) for ids in self.around)
-        # Twice the area that the four span, as a vector: for a ring of four that is the sum of its triangles' normals.
-        normals = nn.functional.normalize(torch.linalg.cross(north - south, east - west, dim=-1), dim=-1)
-        irradiance = irradiance_over_pi(normals, parts["illumination"].unflatten(-1, (9, 3)))
-        log_albedo = (self.log_albedo_mean + parts["reflectance"] @ self.reflectance_basis).unflatten(-1, (-1, 3))
-        lit = log_albedo.exp() * irradiance.clamp_min(LEAST_IRRADIANCE)
-        observed = _sample(crops_srgb, project_points(vertices, self.K))
-        share = (facing_cosines(vertices, normals) > LEAST_FACING).to(lit.dtype)
-        share = share / (1 + (colour_distance(observed, linear_to_srgb(lit)) / USUAL_DISTANCE).square()).square()
-        wanted = srgb_to_linear(observed).clamp_min(LEAST_COLOUR).log() - lit.log()
-        wanted = wanted.clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
-        wanted = share[..., None] * _without_light(wanted, normals, share[..., None])
-        return torch.where(share[..., None] > 0, wanted, wanted.index_select(1, self.mirrored))
+        placed = self.points.place(parts["shape"], parts["expression"])
+        turned = matrix_from_axis_angle(parts["rotation"]) @ placed.mT
+        vertices, upward, across = turned.split(turned.shape[2] // 3, dim=2)
+        vertices = vertices + parts["translation"][:, :, None]
+        # Twice the area that the four around a place span: for a ring of four the sum of its triangles' normals.
+        normals = nn.functional.normalize(torch.linalg.cross(upward, across, dim=1), dim=1)
+        harmonics = evaluate_basis(normals, axis=1)
+        irradiance = lambert_light(parts["illumination"].unflatten(-1, (9, 3))).mT @ harmonics
+        log_albedo = (self.log_albedo_mean + parts["reflectance"] @ self.reflectance_basis).unflatten(-1, (3, -1))
+        log_lit = (log_albedo + irradiance.clamp_min(LEAST_IRRADIANCE).log()).clamp_min(LEAST_LOG_COLOUR)
+        observed = _sample(crops_srgb, project_points(vertices.mT, self.K))
+        missing = observed - log_linear_to_srgb(log_lit)
+        share = 1 + (missing * missing).sum(dim=1, keepdim=True) / USUAL_DISTANCE**2
+        toward = -(normals * vertices).sum(dim=1, keepdim=True)
+        faces = toward > LEAST_FACING * vertices.norm(dim=1, keepdim=True)
+        share = faces / (share * share)
+        wanted = (srgb_to_log_linear(observed) - log_lit).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
+        wanted = share * _without_light(wanted, harmonics[:, :NUM_LIGHT_BANDS], share)
+        return torch.where(faces, wanted, wanted.index_select(2, self.mirrored))
 
 
 def _without_light(
-    log_ratio: Float[Tensor, "batch vertices 3"],
-    normals: Float[Tensor, "batch vertices 3"],
-    share: Float[Tensor, "batch vertices 1"],
-) -> Float[Tensor, "batch vertices 3"]:
-    """Take off what the first harmonics of the normal explain, by Gram–Schmidt, which graphs can hold."""
-    found: list[Tensor] = []
-    for harmonic in evaluate_basis(normals)[..., :NUM_LIGHT_BANDS].split(1, dim=-1):
-        for other in found:
-            harmonic = harmonic - other * (share * other * harmonic).sum(dim=1, keepdim=True)
-        length = (share * harmonic.square()).sum(dim=1, keepdim=True).sqrt()
-        found.append(harmonic / (length + 1e-6))
-    harmonics = torch.cat(found, dim=-1)
-    return log_ratio - harmonics @ (harmonics.mT @ (share * log_ratio))
+    log_ratio: Float[Tensor, "batch 3 vertices"],
+    harmonics: Float[Tensor, "batch bands vertices"],
+    share: Float[Tensor, "batch 1 vertices"],
+) -> Float[Tensor, "batch 3 vertices"]:
+    """Take off what the harmonics explain, by the normal equations and Gauss–Jordan, which graphs can hold."""
+    system = (share * harmonics) @ torch.cat((harmonics, log_ratio), dim=1).mT
+    ones = torch.eye(harmonics.shape[1], dtype=system.dtype, device=system.device)
+    system = system + RIDGE * torch.cat((ones, ones.new_zeros(len(ones), 3)), dim=1)
+    for band in range(len(ones)):
+        row, column = system[:, band : band + 1], system[:, :, band : band + 1]
+        system = system - (column - ones[:, band : band + 1]) * (row / row[:, :, band : band + 1])
+    return log_ratio - system[:, :, len(ones) :].mT @ harmonics
 
 
 def _sample(
     crops_srgb: Float[Tensor, "batch 3 size size"], positions_px: Float[Tensor, "batch vertices 2"]
-) -> Float[Tensor, "batch vertices 3"]:
-    """Bilinear; the formula of `render.vertex.sample_picture` as one operator."""
-    places = 2.0 * positions_px / crops_srgb.shape[-1] - 1.0
-    read = nn.functional.grid_sample(crops_srgb, places[:, None], padding_mode="border", align_corners=False)
-    return read[:, :, 0].mT
+) -> Float[Tensor, "batch 3 vertices"]:
+    """Bilinear, beyond the border the border's colour: `render.vertex.sample_picture` by planes.
+
+    Graphs run this several times as fast as the operator for it, whose gradients are not needed here.
+    """
+    width = crops_srgb.shape[-1]
+    places = (positions_px.mT - 0.5).clamp(0, width - 1)
+    corner = places.floor().clamp(max=width - 2)
+    across, down = (places - corner).split(1, dim=1)
+    first = (corner[:, 1:] * width + corner[:, :1]).long()
+    corners = torch.cat((first, first + 1, first + width, first + width + 1), dim=2).expand(-1, 3, -1)
+    upper_left, upper_right, lower_left, lower_right = (
+        crops_srgb.flatten(2).gather(2, corners).split(first.shape[2], dim=2)
+    )
+    upper = upper_left + across * (upper_right - upper_left)
+    lower = lower_left + across * (lower_right - lower_left)
+    return upper + down * (lower - upper)
 
 
 def spread_places(model: FaceModel) -> np.ndarray:
@@ -154,6 +168,20 @@ def spread_places(model: FaceModel) -> np.ndarray:
         distance = np.minimum(distance, np.linalg.norm(points[half] - points[chosen[-1]], axis=1))
         chosen.append(half[np.argmax(distance)])
     return face[np.union1d(chosen, mirrored[chosen])]
+
+
+def _with_spans(places: np.ndarray, around: np.ndarray) -> Mixture:
+    """The places, and as further "points" how far it is across each, from south to north and from west to east.
+
+    Rounded to float16, as the bases of the face model are: a graph keeps them so.
+    """
+    north, east, south, west = around
+
+    def mixture(values: np.ndarray) -> np.ndarray:
+        spans = values[north] - values[south], values[east] - values[west]
+        return np.concatenate((values[places], *spans)).astype(np.float16)
+
+    return mixture
 
 
 def _compass(triangles: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -51,14 +51,15 @@ LUMINANCE_WEIGHTS = (0.2126, 0.7152, 0.0722)
 """Share of linear red, green and blue in luminance (ITU-R BT.709)."""
 
 
-def evaluate_basis(directions: Float[Array, "*batch 3"]) -> Float[Array, "*batch 9"]:
+def evaluate_basis(directions: Float[Array, "*batch 3"], axis: int = -1) -> Float[Array, "*batch 9"]:
     """Evaluate the nine basis functions.
 
     Args:
         directions: unit vectors.
+        axis: of their x, y, z, where the result has the nine.
     """
     xp = array_namespace(directions)
-    x, y, z = directions[..., 0], directions[..., 1], directions[..., 2]
+    x, y, z = xp.unstack(directions, axis=axis)
     return xp.stack(
         (
             xp.full_like(x, Y00),
@@ -71,7 +72,7 @@ def evaluate_basis(directions: Float[Array, "*batch 3"]) -> Float[Array, "*batch
             BAND_2_MIXED * x * z,
             BAND_2_SQUARES * (x * x - y * y),
         ),
-        axis=-1,
+        axis=axis,
     )
 
 
@@ -87,8 +88,12 @@ def irradiance_over_pi(
     Returns:
         E(n)/π; slightly negative where a strong light's nine coefficients undershoot.
     """
-    factors = constant_like(LAMBERT_FACTORS, illumination)
-    return evaluate_basis(normals) @ (factors[:, None] * illumination)
+    return evaluate_basis(normals) @ lambert_light(illumination)
+
+
+def lambert_light(illumination: Float[Array, "*batch 9 3"]) -> Float[Array, "*batch 9 3"]:
+    """Multiply light by the Lambert factors: the coefficients of the irradiance E(n)/π in the same basis."""
+    return constant_like(LAMBERT_FACTORS, illumination)[:, None] * illumination
 
 
 def shade(

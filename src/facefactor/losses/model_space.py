@@ -35,6 +35,9 @@ from facefactor.light.spherical_harmonics import LAMBERT_FACTORS
 LEAST_EXPRESSION_EFFECT = 0.2
 """Shape spreads at weight 1. Gaze and the tongue move less skin than this, and are seen all the same."""
 
+SOFT_MM = 0.01
+"""Below this distances are about quadratic: at zero itself they have no gradient."""
+
 
 @dataclass(frozen=True)
 class GroupWeights:
@@ -145,6 +148,18 @@ def rotation_distance(predicted: Float[Tensor, "batch 3"], target: Float[Tensor,
     """
     turn = matrix_from_axis_angle(predicted).mT @ matrix_from_axis_angle(target)
     return axis_angle_from_matrix(turn).square().sum(dim=-1)
+
+
+def geometry_distance(
+    points_mm: Float[Tensor, "batch points 3"], exact_mm: Float[Tensor, "batch points 3"]
+) -> Float[Tensor, " batch"]:
+    """Mean distance of points from where they should be, beyond a shift of all, mm; head frame.
+
+    Unlike the distances of coefficients it sees what errors of shape and of expression make together.
+    """
+    difference = points_mm - exact_mm
+    difference = difference - difference.mean(dim=1, keepdim=True)
+    return (difference.square().sum(dim=-1) + SOFT_MM**2).sqrt().mean(dim=-1) - SOFT_MM
 
 
 def parameter_loss(predicted: "FaceCode[Tensor]", target: "FaceCode[Tensor]") -> Float[Tensor, " batch"]:

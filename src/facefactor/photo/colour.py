@@ -48,3 +48,23 @@ def linear_to_srgb(linear: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     xp = array_namespace(linear)
     curved = (1 + OFFSET) * linear.clip(min=LINEAR_THRESHOLD) ** (1 / EXPONENT) - OFFSET
     return xp.where(linear <= LINEAR_THRESHOLD, linear * SLOPE, curved)
+
+
+def srgb_to_log_linear(srgb: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """Decode sRGB values to the logarithm of linear light; what is darker than LINEAR_THRESHOLD counts as that.
+
+    Args:
+        srgb: [0, 1].
+    """
+    xp = array_namespace(srgb)
+    return EXPONENT * xp.log((srgb.clip(min=ENCODED_THRESHOLD) + OFFSET) / (1 + OFFSET))
+
+
+def log_linear_to_srgb(log_linear: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """Encode light given by its logarithm: the inverse of `srgb_to_log_linear`.
+
+    Args:
+        log_linear: at least the logarithm of LINEAR_THRESHOLD.
+    """
+    xp = array_namespace(log_linear)
+    return (1 + OFFSET) * xp.exp(log_linear / EXPONENT) - OFFSET

@@ -36,6 +36,7 @@ from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.encode.encoder import Encoder
 from facefactor.errors import AssetMissing
+from facefactor.face.linear_points import LinearPoints
 from facefactor.face.model import FaceModel
 from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.losses.landmark import (
@@ -46,6 +47,7 @@ from facefactor.losses.landmark import (
     opening_distance,
 )
 from facefactor.losses.light import scene_white
+from facefactor.losses.model_space import geometry_distance
 from facefactor.losses.reconstruction import ReconstructionWeights, colours_and_priors
 from facefactor.photo.colour import srgb_to_linear
 from facefactor.render.face_view import FaceView, FaceViewer
@@ -76,8 +78,10 @@ class MofaSettings:
     """Of the mean landmark distance, in crop sides, against colours in sRGB units; 0 trains without landmarks."""
     openings: float = 50.0
     """Of the distance in how far eyes and mouth are opened, in the same units; not used without landmarks."""
-    faces_weight: float = 0.15
+    faces_weight: float = 0.6
     """Of the regime `inverse`'s loss on rendered faces."""
+    faces_geometry: float = 0.05
+    """Of the mean distance of their vertices, mm: depth and relief, of which landmarks say little."""
     faces_openings: float = 20.0
     """Of their openings' distance, as of photos'."""
     population: float = 3e-4
@@ -99,12 +103,11 @@ class MofaSettings:
             raise ValueError(f"batch_size, faces, pairs and num_held_out must be at least 1, got {sizes}")
         if self.loader_workers < 0:
             raise ValueError(f"loader_workers must be at least 0, got {self.loader_workers}")
-        weights = self.landmarks, self.openings, self.faces_weight, self.faces_openings, self.population
+        names = "landmarks", "openings", "faces_weight", "faces_geometry", "faces_openings", "population"
+        weights = [getattr(self, name) for name in names]
         if min(weights) < 0:
-            raise ValueError(
-                "landmarks, openings, faces_weight, faces_openings and population must be at least 0, got "
-                f"{', '.join(map(str, weights))}"
-            )
+            given = ", ".join(map(str, weights))
+            raise ValueError(f"{', '.join(names[:-1])} and {names[-1]} must be at least 0, got {given}")
         if not (0 <= self.altered_share <= 1 and 0 <= self.grey_share <= 1):
             shares = f"{self.altered_share} and {self.grey_share}"
             raise ValueError(f"altered_share and grey_share must be at least 0 and at most 1, got {shares}")
@@ -234,10 +237,11 @@ class MofaObjective:
         self._landmarks, self._landmark_weights = CropLandmarks(model), landmark_weights()
         self._population = expressions_of_random_faces()
         self._of_exact_codes = InverseObjective(model, "picture")
+        self._points = LinearPoints(model, lambda values: values[model.regions["face"]])
 
     def __call__(self, encoder: nn.Module, batch: MixedBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         device = next(encoder.parameters()).device
-        self._viewer = self._viewer.to(device)
+        self._viewer, self._points = self._viewer.to(device), self._points.to(device)
         photos, num_pairs = batch.photos, 0
         if batch.pairs is not None:
             photos, num_pairs = join_batches((photos, batch.pairs)), len(batch.pairs) // 2
@@ -285,7 +289,13 @@ class MofaObjective:
         distance = settings.faces_weight * self._of_exact_codes.distance(answer, faces)
         projected_px, everywhere = self._landmarks.project(answer), torch.ones_like(faces.visibility)
         opening = opening_distance(projected_px, faces.landmarks_px, everywhere, ENCODER_CROP_PX)
-        return distance + settings.faces_openings * opening
+        geometry = geometry_distance(self._place(answer), self._place(faces.code))
+        return distance + settings.faces_openings * opening + settings.faces_geometry * geometry
+
+    def _place(self, code: FaceCode[Tensor] | None) -> Float[Tensor, "batch face 3"]:
+        """The base model's vertices of the face; head frame, millimetres."""
+        assert code is not None  # of rendered faces
+        return self._points.place(code.shape, code.expression)
 
     def _of_landmarks(self, projected_px: Float[Tensor, "batch 478 2"], photos: CropBatch) -> dict[str, Tensor]:
         """How far a face's landmarks are from those that are known of its photo."""

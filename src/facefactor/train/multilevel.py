@@ -28,7 +28,7 @@ from facefactor.camera.projection import project_points
 from facefactor.code.face_code import PART_SHAPES, FaceCode
 from facefactor.data.batch import CropBatch
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus
-from facefactor.data.synthetic_corpus import SyntheticCorpus
+from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode.encoder import Encoder
 from facefactor.encode.second_look import SecondLook
 from facefactor.errors import IncompatibleCode
@@ -42,6 +42,7 @@ from facefactor.losses.correctives import (
     reflectance_sparsity,
     smoothness,
 )
+from facefactor.losses.model_space import geometry_distance
 from facefactor.losses.reconstruction import photometric_term
 from facefactor.render.face_view import FaceView, FaceViewer
 from facefactor.render.vertex import sample_picture
@@ -50,7 +51,7 @@ from facefactor.train.devices import Devices
 from facefactor.train.held_out import HeldOutPhotos, split_numbers
 from facefactor.train.loop import LoopSettings
 from facefactor.train.mofa import MofaObjective, MofaSettings, train_on_photos
-from facefactor.train.residuals import start_from_residuals
+from facefactor.train.residuals import start_from_errors, start_from_residuals
 
 REGIME = "multilevel"
 SPREAD_RATE = 0.01
@@ -70,7 +71,7 @@ class CorrectiveWeights:
     """Of neighbours' differences of log albedo, to the power 0.9."""
     constancy: float = 0.1
     """Of squared differences of log albedo over the skin."""
-    geometry: float = 5e-3
+    geometry: float = 1e-3
     """Of the mean squared displacement, mm²."""
     reflectance: float = 1e-2
     """Of the mean squared change of log albedo."""
@@ -95,7 +96,8 @@ class MultilevelSettings:
     """Learning rate of the network that answers the base level, relative to that of all that corrections are made of:
     the base level has been learnt before."""
     num_residuals: int = 6000
-    """Photos whose residuals the corrections of albedo start from, when there are weights to start from."""
+    """Photos whose residuals the corrections of albedo start from, when there are weights to start from, and rendered
+    faces whose errors those of geometry do."""
 
     def __post_init__(self) -> None:
         if min(self.num_geometry, self.num_reflectance) < 1:
@@ -202,10 +204,14 @@ def train_multilevel(
         _start_from(network.encoder, init)
         if not list_checkpoints(folder / CHECKPOINTS):  # of a run that is resumed
             learnt, _ = split_numbers(len(photos), settings.mofa.num_held_out)
-            seen = PhotoBatches(photos, RESIDUAL_BATCH, loop.seed, numbers=learnt)
+            network.to(devices.device if devices else "cpu")
+            batches = PhotoBatches(photos, RESIDUAL_BATCH, loop.seed, numbers=learnt)
             num_batches = min(settings.num_residuals, len(learnt)) // RESIDUAL_BATCH + 1
-            device = devices.device if devices else torch.device("cpu")
-            start_from_residuals(network.to(device), (seen[step] for step in range(num_batches)), model)
+            start_from_residuals(network, (batches[step] for step in range(num_batches)), model)
+            if faces is not None:
+                rendered = SyntheticBatches(((faces, RESIDUAL_BATCH),), loop.seed)
+                num_batches = min(settings.num_residuals, len(faces)) // RESIDUAL_BATCH + 1
+                start_from_errors(network, (rendered[step] for step in range(num_batches)), model)
     return train_on_photos(
         network,
         MultilevelObjective(model, settings),
@@ -269,12 +275,18 @@ class MultilevelObjective(MofaObjective):
         }
 
     def _of_faces(self, encoder: nn.Module, answer: FaceCode[Tensor], faces: CropBatch) -> Float[Tensor, " batch"]:
-        """Rendered faces are of the base model: they have exact codes, and need no corrections."""
-        bases, weights = _network(encoder).bases, self._correctives
-        geometry = magnitude(bases.displacement_mm(answer.geometry_corrective))
-        reflectance = magnitude(bases.log_albedo(answer.reflectance_corrective))
+        """Rendered faces are of the base model: their albedo needs no corrections.
+
+        Those of geometry may mend what the base level, which learns nothing by it, answered wrongly: a second look sees
+        it, and here alone all of the surface is known.
+        """
+        bases, weights, settings = _network(encoder).bases, self._correctives, self._settings
         base = super()._of_faces(encoder, answer.without_corrections(), faces)
-        return base + weights.geometry * geometry + weights.reflectance * reflectance
+        displacement = bases.displacement_mm(answer.geometry_corrective)
+        mended = geometry_distance(self._place(answer).detach() + displacement, self._place(faces.code))
+        reflectance = magnitude(bases.log_albedo(answer.reflectance_corrective))
+        held = weights.geometry * magnitude(displacement) + weights.reflectance * reflectance
+        return base + settings.faces_geometry * mended + held
 
     def _final_viewer(self, bases: CorrectiveBases) -> FaceViewer:
         """Shows corrected faces; made once, as the bases are the network's own."""
