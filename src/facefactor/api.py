@@ -178,15 +178,17 @@ class Face:
 
         Args:
             light: see `Light`; its "left" and azimuths are those of the image.
-            keep_exposure: make it as bright on the face as the photo's, and white where that is; else it is taken as it
-                is, in units of the albedo.
+            keep_exposure: make it as bright on the face as the photo's, and white where that is; a panorama's light is
+                then white on average. Else it is taken as it is, in units of the albedo.
             turn_deg: turns it about the vertical, to image right.
 
         Raises:
             ValueError: it names no light, or has another shape.
             AssetMissing, MissingExtra: see `light.source.light_from_text`.
         """
-        illumination = rotate_light(_light_of(light), matrix_from_euler_deg(np.array([turn_deg, 0.0, 0.0])))
+        illumination = rotate_light(
+            _light_of(light, keep_exposure), matrix_from_euler_deg(np.array([turn_deg, 0.0, 0.0]))
+        )
         head = dataclasses.replace(self._posed(self.record), illumination=illumination)
         if keep_exposure:
             head = match_exposure(head, self._posed(self.seen), self._tools.surface)
@@ -287,9 +289,9 @@ def _photo_beside(path: Path, record: FaceRecord) -> Photo | None:
     return None
 
 
-def _light_of(light: Light) -> np.ndarray:
+def _light_of(light: Light, white_balanced: bool) -> np.ndarray:
     if isinstance(light, str):
-        return light_from_text(light)
+        return light_from_text(light, white_balanced)
     if isinstance(light, np.ndarray):
         if light.shape != (9, 3) or not np.isfinite(light).all():
             raise ValueError(f"a light is (9, 3) finite spherical harmonics, got {light.shape}")

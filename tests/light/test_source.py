@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lights by the names that users give them."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,9 @@ def test_a_panorama_lights_from_where_it_is_bright(suffix: str, tmp_path: Path):
     path = bright_to_the_right(tmp_path, suffix)
     assert read_panorama(path).shape == (16, 32, 3)
     assert dominant_direction(light_from_text(str(path)))[0] > 0.95
+    balanced = light_from_text(str(path), white_balanced=True)
+    np.testing.assert_allclose(balanced[0], math.sqrt(4 * math.pi), rtol=1e-5)
+    assert dominant_direction(balanced)[0] > 0.95
 
 
 @pytest.mark.parametrize("suffix", [".hdr", ".exr"])

@@ -17,7 +17,7 @@ brightened; and what gets brighter than white is bent below it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,12 @@ LARGEST_LOG_RATIO = 1.6
 """Five times brighter or darker; approached softly."""
 SEEN_COSINES = (0.1, 0.4)
 """Between normal and view in the photo: below the first a point counts as unseen, above the second as seen."""
+OPENED_MM = 2.0
+"""Largest movement within an eye or the mouth from which it counts as opened or shut."""
+OUTLINE_COSINES = (0.3, 0.5)
+"""Mean cosine of the skin around an eye or the mouth below which it lies on the head's outline."""
+SHADING_STIFFNESS = 6.0
+"""Smooths irradiance over about two edges of the mesh, 5 mm: creases are never quite where the photo has them."""
 HIGHLIGHT = 1.3
 """Times the head's own colour, beyond which a pixel's light counts as a highlight."""
 REACH = 0.1
@@ -84,6 +90,8 @@ class HeadSurface:
     """Mouth and eyes: the ids of their vertices, and of the skin around."""
     laplacian: sparse.csr_matrix
     """Of the mesh's graph, (S, S)."""
+    smooth: Callable[[np.ndarray], np.ndarray]
+    """Smooths values (S, C) over the surface."""
 
     @classmethod
     def of(cls, model: FaceModel) -> HeadSurface:
@@ -96,13 +104,15 @@ class HeadSurface:
             distance = np.linalg.norm(places - places[inside].mean(axis=0), axis=1)
             around = outside & ~inside & (distance < np.quantile(distance[outside & ~inside], AROUND_SHARE))
             inner_parts.append((np.flatnonzero(inside), np.flatnonzero(around)))
+        laplacian = graph_laplacian(triangle_edges(model.triangles_subdivided), model.num_subdivided)
         return HeadSurface(
             model.triangles_subdivided,
             model.subdivision @ face_opacity(model),
             np.interp(places[:, 1], NECK_FADE_MM, (0.0, 1.0)).astype(np.float32),
             skin,
             tuple(inner_parts),
-            graph_laplacian(triangle_edges(model.triangles_subdivided), model.num_subdivided),
+            laplacian,
+            factorized((sparse.identity(model.num_subdivided) + SHADING_STIFFNESS * laplacian).tocsc()),
         )
 
 
@@ -128,12 +138,12 @@ def composite(
     colour_before, colour_after = (_own_colour(head, surface) for head in (before, after))
     seen = _seen_share(before, K, surface, region.size)
     tint = _tint(view_photo, before_px, colour_before, seen, surface)
-    is_moved = before.vertices_camera is not after.vertices_camera
+    moved_mm = np.linalg.norm(after.vertices_camera - before.vertices_camera, axis=1)
     at_vertices = (
         _soft_ratio(colour_before, colour_after),
         colour_after * np.exp(tint),
         colour_before * np.exp(tint),
-        (surface.face_opacity * (1 - seen) * is_moved)[:, None],
+        (surface.face_opacity * (1 - seen) * _opened_share(before, moved_mm, surface))[:, None],
         before_px - after_px,
         surface.head_opacity[:, None],
     )
@@ -143,7 +153,7 @@ def composite(
     log_ratio = log_ratio * matte[..., None]
     new = new * view.coverage[..., None]
     maps = np.concatenate((log_ratio, drawn, own, new), axis=2)
-    return region.paste(_blend, maps, _fading(offset, view.coverage) if is_moved else None)
+    return region.paste(_blend, maps, _fading(offset, view.coverage) if moved_mm.any() else None)
 
 
 def draw_head(
@@ -172,7 +182,7 @@ def _is_within(model: FaceModel, names: Sequence[str]) -> Bool[np.ndarray, " sub
 
 def _own_colour(head: PosedHead, surface: HeadSurface) -> np.ndarray:
     """(S, 3) lit albedo, linear; held above the noise of shadows."""
-    irradiance = irradiance_of(head, surface)
+    irradiance = surface.smooth(irradiance_of(head, surface).astype(np.float64))
     least = LEAST_IRRADIANCE * (surface.face_opacity[:, None] * irradiance).sum(axis=0) / surface.face_opacity.sum()
     return head.albedo_linear * np.maximum(irradiance, np.maximum(least, 1e-4))
 
@@ -189,6 +199,22 @@ def _seen_share(head: PosedHead, K: np.ndarray, surface: HeadSurface, size: int)
     begin, full = SEEN_COSINES
     cosines = facing_cosines(head.vertices_camera, normals[0])
     return visible * np.clip((cosines - begin) / (full - begin), 0.0, 1.0)
+
+
+def _opened_share(head: PosedHead, moved_mm: np.ndarray, surface: HeadSurface) -> np.ndarray:
+    """(S,) 1 at mouth and eyes that an edit opens or shuts: there alone what was hidden can come to light.
+
+    Less at an eye on the head's outline, where the photo, moved along, is better than anything drawn.
+    """
+    share = np.zeros_like(moved_mm)
+    normals = vertex_normals(head.vertices_camera[None], surface.triangles)[0]
+    cosines, (begin, full) = facing_cosines(head.vertices_camera, normals), OUTLINE_COSINES
+    for inside, around in surface.inner_parts:
+        opened = np.clip(moved_mm[inside].max() / OPENED_MM, 0.0, 1.0)
+        opened *= np.clip((cosines[around].mean() - begin) / (full - begin), 0.0, 1.0)
+        ids = np.concatenate((inside, around))
+        share[ids] = np.maximum(share[ids], opened)
+    return share
 
 
 def _tint(

@@ -16,7 +16,7 @@ import numpy as np
 from facefactor.errors import AssetMissing, require
 from facefactor.light.presets import PRESETS, direction_from_angles_deg, preset_light
 from facefactor.light.radiance_file import read_radiance_file
-from facefactor.light.spherical_harmonics import ambient_light, directional_light, project_environment_map
+from facefactor.light.spherical_harmonics import Y00, ambient_light, directional_light, project_environment_map
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -26,11 +26,13 @@ AMBIENT_LINEAR, LAMP_LINEAR = 0.2, 0.9
 PANORAMA_SUFFIXES = (".hdr", ".exr")
 
 
-def light_from_text(text: str) -> Float[np.ndarray, "9 3"]:
-    """Make the illumination that a text names, float64, camera frame; a panorama's is in the file's own unit.
+def light_from_text(text: str, white_balanced: bool = False) -> Float[np.ndarray, "9 3"]:
+    """Make the illumination that a text names, float64, camera frame.
 
     Args:
         text: see the module's table.
+        white_balanced: make a panorama's light white on average, as a camera does that is set to it; else it is as in
+            its file, unit and colour.
 
     Raises:
         ValueError: it names no light; the message says what would.
@@ -40,7 +42,8 @@ def light_from_text(text: str) -> Float[np.ndarray, "9 3"]:
     if text in PRESETS:
         return preset_light(text)
     if text.lower().endswith(PANORAMA_SUFFIXES):
-        return project_environment_map(read_panorama(Path(text)))
+        illumination = project_environment_map(read_panorama(Path(text)))
+        return illumination / np.maximum(Y00 * illumination[0], 1e-9) if white_balanced else illumination
     try:
         azimuth_deg, elevation_deg = (float(part) for part in text.split(","))
     except ValueError:
