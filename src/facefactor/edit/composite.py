@@ -56,6 +56,8 @@ SHADING_STIFFNESS = 6.0
 """Smooths irradiance over about two edges of the mesh, 5 mm: creases are never quite where the photo has them."""
 HIGHLIGHT = 1.3
 """Times the head's own colour, beyond which a pixel's light counts as a highlight."""
+DRAWN_SOFTNESS_PX = 1.0
+"""Of the region: softness of the border between what is kept and what is drawn."""
 REACH = 0.1
 """Of the region: how far around a head the photo goes along with its outline."""
 MATTE_RADIUS = 0.03
@@ -151,7 +153,7 @@ def composite(
     log_ratio, drawn, own, new, offset, head = np.split(values, np.cumsum([3, 3, 3, 1, 2]), axis=2)
     matte = follow_edges(head[..., 0] * view.coverage, view_photo, round(MATTE_RADIUS * region.size))
     log_ratio = log_ratio * matte[..., None]
-    new = new * view.coverage[..., None]
+    new = ndimage.gaussian_filter(new * view.coverage[..., None], (DRAWN_SOFTNESS_PX, DRAWN_SOFTNESS_PX, 0))
     maps = np.concatenate((log_ratio, drawn, own, new), axis=2)
     return region.paste(_blend, maps, _fading(offset, view.coverage) if moved_mm.any() else None)
 
