@@ -14,7 +14,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from facefactor.export.glb import NEGLIGIBLE_MM, GlbMesh, _unit_normals, encode_glb, split_at_seams, write_glb
+from facefactor.export.glb import NEGLIGIBLE_MM, GlbMesh, encode_glb, split_at_seams, unit_normals, write_glb
 from facefactor.face.normals import vertex_normals
 
 COMPONENT_DTYPES = {5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -201,7 +201,7 @@ def test_splitting_without_a_seam_only_renumbers():
 
 
 def test_a_vertex_without_area_gets_a_front_normal():
-    normals = _unit_normals(np.eye(4, 3), np.array([[0, 1, 2]]))
+    normals = unit_normals(np.eye(4, 3), np.array([[0, 1, 2]]))
     np.testing.assert_allclose(normals, [[3**-0.5] * 3] * 3 + [[0, 0, 1]])
 
 

@@ -61,7 +61,7 @@ def detailed_albedo(
     vertices = face.subdivide(face.vertices(code.shape[None], code.expression[None]))[0].numpy()
     posed = move_to_camera(vertices, matrix_from_axis_angle(code.rotation.numpy()), code.translation.numpy())
     view = (scene.K.numpy(), scene.crop_srgb.numpy(), coverage)
-    return transfer.albedo(posed, albedo, code.illumination.numpy(), *view), albedo
+    return transfer.compare(posed, albedo, code.illumination.numpy(), *view).applied_to(albedo), albedo
 
 
 def log_ratio(transfer: DetailTransfer, scene, code: FaceCode[Tensor], face: MorphableFace) -> np.ndarray:

@@ -125,8 +125,9 @@ def _photo_medians_ms(reconstructor: Reconstructor, path: Path, rounds: int) -> 
     face = reconstructor.describe(crop)
     code, albedo, skin = face.code, reconstructor.albedo(face.code), reconstructor.skin(face)
     record = reconstructor.record(face, skin.error(albedo, code.illumination))
-    posed = reconstructor.dress(face, albedo)
-    mesh, row = reconstructor.mesh(code, posed.albedo_linear), reconstructor.row(posed, crop)
+    detail = reconstructor.detail(face, albedo)
+    posed, mesh = reconstructor.pose(face, detail.applied_to(albedo)), reconstructor.painted_mesh(face, albedo, detail)
+    row = reconstructor.row(posed, crop)
     tasks: dict[str, Callable[[], object]] = {
         "read": lambda: read_photo(path),
         "detect": lambda: detector.detect(photo),
@@ -134,9 +135,9 @@ def _photo_medians_ms(reconstructor: Reconstructor, path: Path, rounds: int) -> 
         "crop": lambda: crop.srgb_at(ENCODER_CROP_PX),
         "encode_and_decode": lambda: reconstructor.describe(crop),
         "file_quality": lambda: reconstructor.skin(face).error(reconstructor.albedo(code), code.illumination),
-        "file_detail": lambda: reconstructor.dress(face, albedo),
+        "file_detail": lambda: reconstructor.detail(face, albedo),
         "file_json": lambda: encode_face_record(record),
-        "file_mesh": lambda: reconstructor.mesh(code, posed.albedo_linear),
+        "file_mesh": lambda: reconstructor.painted_mesh(face, albedo, detail),
         "file_glb": lambda: encode_glb(mesh),
         "file_row": lambda: reconstructor.row(posed, crop),
         "file_png": lambda: encode_png(row),

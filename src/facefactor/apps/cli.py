@@ -22,6 +22,8 @@ from facefactor.errors import FaceError, MissingExtra, PhotoError
 
 ENGINES = ("multilevel", "mofa", "inverse", "inverse-round0", "fit")
 DEFAULT_ENGINE = "multilevel"
+HEAD_SUFFIXES = (".glb", ".obj", ".ply", ".usdz", ".usda")
+TEXTURE_SIZES_PX = (64, 4096)
 EXIT_PHOTO_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_INTERRUPTED = 130
@@ -89,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_reconstruct,
         _add_relight,
         _add_edit,
+        _add_export,
         _add_prepare,
         _add_synthesize,
         _add_train,
@@ -200,6 +203,44 @@ def _add_light_options(parser: argparse.ArgumentParser, required: bool) -> None:
         action="store_true",
         help="take the light's own strength and white, where an albedo of one gives 1 (default: the photo's)",
     )
+
+
+def _add_export(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "export",
+        parents=[verbosity],
+        help="write a reconstructed head as GLB, OBJ, PLY or USD",
+        description="From the numbers that `reconstruct` wrote, with the photo's own detail in the texture. OBJ gets "
+        "its material and texture as NAME.mtl and NAME_albedo.png, .usda its texture; GLB and USD hold 52 morph "
+        "targets with ARKit names, in metres, OBJ and PLY the face's own expression, in millimetres. docs/export.md "
+        "tells how programs read them.",
+    )
+    parser.add_argument("face", type=Path, metavar="FACE.json", help="of `reconstruct`")
+    parser.add_argument(
+        "--out",
+        required=True,
+        action="append",
+        type=_head_file,
+        metavar="FILE",
+        help="ending in .glb, .obj, .ply, .usdz or .usda, the last two with the extra `usd`; may repeat",
+    )
+    parser.add_argument(
+        "--photo",
+        type=Path,
+        metavar="PHOTO",
+        help="that shows the face (default: the one that FACE.json names, if it is beside it, its folder, or here)",
+    )
+    parser.add_argument(
+        "--texture",
+        type=_texture_size,
+        default=1024,
+        metavar="PX",
+        help="width and height of the texture, 64 to 4096 (default: 1024)",
+    )
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE", help="learned face model that FACE.json was answered with"
+    )
+    parser.set_defaults(handler="facefactor.apps.export:run")
 
 
 def _add_prepare(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
@@ -599,6 +640,22 @@ def _positive_int(text: str) -> int:
     """Read a count; argparse prints the message."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _head_file(text: str) -> Path:
+    """Read the name of a head's file; argparse prints the message."""
+    path = Path(text)
+    if path.suffix.lower() not in HEAD_SUFFIXES:
+        raise argparse.ArgumentTypeError(f"must end in one of {', '.join(HEAD_SUFFIXES)}, got {text!r}")
+    return path
+
+
+def _texture_size(text: str) -> int:
+    """Read the size of a texture; argparse prints the message."""
+    low, high = TEXTURE_SIZES_PX
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {low} to {high}, got {text!r}")
     return int(text)
 
 

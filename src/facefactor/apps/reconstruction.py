@@ -19,18 +19,18 @@ from facefactor.apps.engines import open_engine, open_landmark_detector
 from facefactor.camera.pose import euler_deg_from_matrix, matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import PhotoCamera, crop_intrinsics, in_plane_rotation, photo_camera
 from facefactor.code.face_code import FaceCode
-from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.errors import PhotoError
 from facefactor.export.glb import GlbMesh
+from facefactor.export.head import HeadMesher
+from facefactor.export.photo_texture import PhotoTexture, crop_size_for
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.export.row import lay_out_row
-from facefactor.export.texture import TextureAtlas
-from facefactor.face.albedo import albedo_from_log
+from facefactor.face.albedo import subdivided_albedo
 from facefactor.face.fade import face_opacity
-from facefactor.face.linear_bases import JAW_OPEN, MOUTH_CLOSE, bound_mouth_close
+from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.model import FaceModel, load_face_model
-from facefactor.fit.detail import DetailTransfer
+from facefactor.fit.detail import DetailTransfer, SkinDetail
 from facefactor.infer.decoder import Decoder
 from facefactor.infer.engine import Engine
 from facefactor.light.spherical_harmonics import rotate_light
@@ -107,8 +107,8 @@ class Reconstructor:
         self._decoder = Decoder.of(self.model)
         self._detail = DetailTransfer(self.model)
         self._opacity = self.model.subdivision @ face_opacity(self.model)
-        surface = (self.model.triangles_subdivided, self.model.uv_subdivided, self.model.uv_triangles_subdivided)
-        self._atlas = TextureAtlas(*surface, TEXTURE_SIZE_PX)
+        self._texture = PhotoTexture(self.model, TEXTURE_SIZE_PX)
+        self._mesher = HeadMesher(self.model, self._decoder)
 
     def reconstruct(self, photo: Photo, which: Literal["largest", "all"] = "largest") -> list[Reconstruction]:
         """Reconstruct the largest face of a photo, or all of them, the largest first.
@@ -143,8 +143,7 @@ class Reconstructor:
 
     def albedo(self, code: FaceCode[np.ndarray]) -> np.ndarray:
         """(S, 3) linear albedo at the subdivided vertices, of which the first V are the native ones."""
-        variation = np.tensordot(code.full_reflectance, self.model.reflectance_basis, axes=1)
-        return albedo_from_log(self.model.log_albedo_mean + variation)
+        return subdivided_albedo(self.model, code.full_reflectance)
 
     def skin(self, face: DescribedFace) -> VisibleSkin:
         """The skin over which the photometric error is taken."""
@@ -179,33 +178,34 @@ class Reconstructor:
             quality=Quality(photometric, landmark_px, confidence(box, landmark_px, photometric)),
         )
 
-    def dress(self, face: DescribedFace, albedo_linear: np.ndarray) -> PosedFace:
-        """Pose the subdivided head before the crop's camera, with the photo's detail in its albedo."""
-        code, crop = face.code, face.crop
-        surface = _posed(self.model.subdivision @ face.vertices_mm, code)
+    def detail(self, face: DescribedFace, albedo_linear: np.ndarray) -> SkinDetail:
+        """The photo's detail at the subdivided vertices, beyond their albedo (S, 3)."""
+        crop = face.crop
         view = (crop_intrinsics(crop.size), crop.srgb, crop.coverage)
-        detailed = self._detail.albedo(surface, albedo_linear, code.illumination, *view)
-        return PosedFace(surface, detailed, code.illumination, self.model.triangles_subdivided, self._opacity)
+        return self._detail.compare(self._surface(face), albedo_linear, face.code.illumination, *view)
+
+    def pose(self, face: DescribedFace, albedo_linear: np.ndarray) -> PosedFace:
+        """The subdivided head before the crop's camera, in an albedo (S, 3)."""
+        triangles = self.model.triangles_subdivided
+        return PosedFace(self._surface(face), albedo_linear, face.code.illumination, triangles, self._opacity)
 
     def mesh(self, code: FaceCode[np.ndarray], albedo_linear: np.ndarray) -> GlbMesh:
-        """The subdivided head of this identity with its expressions as morphs, opening with the face's own.
+        """The head to be written, in an albedo (S, 3)."""
+        return self._mesher.mesh(code, self._texture.plain(albedo_linear))
+
+    def painted_mesh(self, face: DescribedFace, albedo_linear: np.ndarray, detail: SkinDetail) -> GlbMesh:
+        """The head to be written, its texture painted with the photo's detail and completed.
 
         Args:
-            code: of one face.
-            albedo_linear: (S, 3).
+            face: as `describe` gives it.
+            albedo_linear: (S, 3), without the detail.
+            detail: as `detail` gives it.
         """
-        model = self.model
-        neutral, deltas = self._morphs(code.full_shape)
-        return GlbMesh(
-            vertices_mm=neutral,
-            triangles=model.triangles_subdivided,
-            uv=model.uv_subdivided,
-            uv_triangles=model.uv_triangles_subdivided,
-            texture_srgb=self._atlas.bake(albedo_linear),
-            morph_names=EXPRESSION_NAMES,
-            morph_deltas_mm=deltas,
-            morph_weights=code.expression,
-        )
+        size, code = crop_size_for(TEXTURE_SIZE_PX), face.code
+        view = (crop_intrinsics(size), face.crop.srgb_at(size))
+        base = subdivided_albedo(self.model, code.reflectance)
+        texture = self._texture.paint(base, albedo_linear, detail, self._surface(face), code.illumination, *view)
+        return self._mesher.mesh(code, texture)
 
     def row(self, face: PosedFace, crop: CroppedFace) -> np.ndarray:
         """The row of pictures, uint8."""
@@ -215,30 +215,18 @@ class Reconstructor:
     def _reconstruct_face(self, photo: Photo, found: FoundFace) -> Reconstruction:
         face = self.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))
         albedo, skin = self.albedo(face.code), self.skin(face)
-        posed = self.dress(face, albedo)
+        detail = self.detail(face, albedo)
         return Reconstruction(
             record=self.record(face, skin.error(albedo, face.code.illumination)),
-            mesh=self.mesh(face.code, posed.albedo_linear),
-            row_srgb=self.row(posed, face.crop),
+            mesh=self.painted_mesh(face, albedo, detail),
+            row_srgb=self.row(self.pose(face, detail.applied_to(albedo)), face.crop),
             described=face,
             skin=skin,
         )
 
-    def _morphs(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The subdivided neutral head (S, 3) and what each expression at weight 1 adds to it (52, S, 3).
-
-        The model is linear in the weights, but for mouthClose, which is bounded by jawOpen: its part is that on an open
-        jaw.
-        """
-        expressions = np.eye(1 + len(EXPRESSION_NAMES), len(EXPRESSION_NAMES), k=-1, dtype=np.float32)
-        expressions[1 + MOUTH_CLOSE, JAW_OPEN] = 1.0
-        heads = self._decoder.vertices(np.broadcast_to(shape, (len(expressions), len(shape))), expressions)
-        without = np.zeros(len(EXPRESSION_NAMES), dtype=int)
-        without[MOUTH_CLOSE] = 1 + JAW_OPEN
-        deltas = heads[1:] - heads[without]
-        columns = np.concatenate([heads[:1], deltas]).transpose(1, 0, 2).reshape(self.model.num_vertices, -1)
-        subdivided = (self.model.subdivision @ columns).reshape(self.model.num_subdivided, -1, 3).transpose(1, 0, 2)
-        return subdivided[0], np.ascontiguousarray(subdivided[1:])
+    def _surface(self, face: DescribedFace) -> np.ndarray:
+        """(S, 3) the subdivided vertices before the crop's camera."""
+        return _posed(self.model.subdivision @ face.vertices_mm, face.code)
 
 
 def confidence(box: FaceBox, landmark_px: float, photometric: float) -> float:

@@ -14,6 +14,7 @@ What glTF asks for and where it is met:
 Source: Khronos, glTF 2.0 specification, https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,11 @@ class GlbMesh:
     """(M, V, 3) displacement at weight 1."""
     morph_weights: np.ndarray
     """(M,) weights the file opens with: the face's expression, or zeros for the neutral face."""
+
+    @property
+    def posed_vertices_mm(self) -> np.ndarray:
+        """(V, 3) with the expression that the file opens with, for formats without morphs."""
+        return self.vertices_mm + np.tensordot(self.morph_weights, self.morph_deltas_mm, axes=1)
 
     def __post_init__(self) -> None:
         if self.triangles.shape != self.uv_triangles.shape:
@@ -198,7 +204,7 @@ def _smallest_unsigned(indices: np.ndarray) -> np.ndarray:
 def _add_surface(file: _BinaryFile, mesh: GlbMesh) -> tuple[gltf.Primitive, np.ndarray]:
     """Add the neutral head; return its primitive and (P,) the model vertex behind each of the file's vertices."""
     vertex_of, uv_of, triangles = split_at_seams(mesh.triangles, mesh.uv_triangles)
-    normals = _unit_normals(mesh.vertices_mm, mesh.triangles)
+    normals = unit_normals(mesh.vertices_mm, mesh.triangles)
     attributes = gltf.Attributes(
         POSITION=file.add_vectors(mesh.vertices_mm[vertex_of] * METRES_PER_MM),
         NORMAL=file.add_vectors(normals[vertex_of]),
@@ -209,17 +215,20 @@ def _add_surface(file: _BinaryFile, mesh: GlbMesh) -> tuple[gltf.Primitive, np.n
 
 def _add_morphs(file: _BinaryFile, mesh: GlbMesh, vertex_of: np.ndarray) -> list[gltf.Attributes]:
     """Add the displacement of positions and normals for each morph."""
-    neutral_normals = _unit_normals(mesh.vertices_mm, mesh.triangles)
-    targets = []
+    return [
+        gltf.Attributes(
+            POSITION=file.add_deltas(moved_mm[vertex_of] * METRES_PER_MM), NORMAL=file.add_deltas(turned[vertex_of])
+        )
+        for moved_mm, turned in morph_changes(mesh)
+    ]
+
+
+def morph_changes(mesh: GlbMesh) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each morph how far it moves the vertices, and how it turns their normals, (V, 3) each; zero where hardly."""
+    neutral_normals = unit_normals(mesh.vertices_mm, mesh.triangles)
     for deltas_mm in mesh.morph_deltas_mm:
         moved_mm = _without_negligible(deltas_mm, NEGLIGIBLE_MM)
-        turned = _without_negligible(_normal_deltas(mesh, moved_mm, neutral_normals), NEGLIGIBLE_NORMAL)
-        targets.append(
-            gltf.Attributes(
-                POSITION=file.add_deltas(moved_mm[vertex_of] * METRES_PER_MM), NORMAL=file.add_deltas(turned[vertex_of])
-            )
-        )
-    return targets
+        yield moved_mm, _without_negligible(_normal_deltas(mesh, moved_mm, neutral_normals), NEGLIGIBLE_NORMAL)
 
 
 def _normal_deltas(mesh: GlbMesh, moved_mm: np.ndarray, neutral_normals: np.ndarray) -> np.ndarray:
@@ -231,7 +240,7 @@ def _normal_deltas(mesh: GlbMesh, moved_mm: np.ndarray, neutral_normals: np.ndar
     is_near = np.zeros_like(is_turned)
     is_near[around] = True
     number = np.cumsum(is_near) - 1
-    normals = _unit_normals((mesh.vertices_mm + moved_mm)[is_near], number[around])
+    normals = unit_normals((mesh.vertices_mm + moved_mm)[is_near], number[around])
     deltas = np.zeros_like(neutral_normals)
     deltas[is_turned] = normals[number[is_turned]] - neutral_normals[is_turned]
     return deltas
@@ -247,7 +256,7 @@ def _any_corner(is_chosen: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return is_chosen[triangles[:, 0]] | is_chosen[triangles[:, 1]] | is_chosen[triangles[:, 2]]
 
 
-def _unit_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def unit_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(V, 3) normals; +z where no triangle gives one, since glTF wants every normal to have length one."""
     normals = vertex_normals(vertices, triangles)
     normals[~_any_coordinate(normals)] = (0.0, 0.0, 1.0)

@@ -36,7 +36,10 @@ class TextureAtlas:
         inside = ids >= 0
         if not inside.any():
             raise ValueError(f"no texel of a {size} x {size} texture lies inside a UV triangle")
-        self._corners, self._weights = triangles[ids[inside]], weights[inside]
+        self.corners: np.ndarray = triangles[ids[inside]]
+        """(T, 3) vertices of the triangle that each texel inside a chart lies in."""
+        self.weights: np.ndarray = weights[inside]
+        """(T, 3) their barycentric weights."""
         self._nearest = _nearest_inside(inside)
 
     def bake(self, albedo_vertices_linear: np.ndarray) -> np.ndarray:
@@ -45,7 +48,14 @@ class TextureAtlas:
         Args:
             albedo_vertices_linear: (S, 3) linear RGB, clipped to [0, 1].
         """
-        texels_linear = blend_corners(np.clip(albedo_vertices_linear, 0.0, 1.0), self._corners, self._weights)
+        return self.encode(self.blend(np.clip(albedo_vertices_linear, 0.0, 1.0)))
+
+    def blend(self, values: np.ndarray) -> np.ndarray:
+        """Interpolate what is given at the vertices, (S, C), to the texels inside the charts, (T, C) float32."""
+        return blend_corners(values, self.corners, self.weights)
+
+    def encode(self, texels_linear: np.ndarray) -> np.ndarray:
+        """Return the (size, size, 3) uint8 sRGB texture of (T, 3) linear RGB in [0, 1], row 0 at v = 1."""
         return np.rint(255.0 * linear_to_srgb(texels_linear)).astype(np.uint8)[self._nearest]
 
 

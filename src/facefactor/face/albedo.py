@@ -6,8 +6,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from facefactor.arrays import Array, array_namespace
-from facefactor.face.model import ALBEDO_RANGE
+from facefactor.face.model import ALBEDO_RANGE, FaceModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -24,3 +26,14 @@ def albedo_from_log(log_albedo: Float[Array, "*batch"], channel_axis: int = -1) 
     low, high = ALBEDO_RANGE
     excess = (xp.max(log_albedo, axis=channel_axis, keepdims=True) - math.log(high)).clip(min=0.0)
     return xp.exp(log_albedo - excess).clip(min=low)
+
+
+def subdivided_albedo(model: FaceModel, reflectance: Float[np.ndarray, " coeffs"]) -> Float[np.ndarray, "subdivided 3"]:
+    """Linear RGB at the subdivided vertices, of which the first V are the native ones.
+
+    Args:
+        model: the face model.
+        reflectance: coefficients of its first components; the others are zero, such as the learned corrections.
+    """
+    variation = np.tensordot(reflectance, model.reflectance_basis[: len(reflectance)], axes=1)
+    return albedo_from_log(model.log_albedo_mean + variation)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pair the points of a nearly symmetric shape with their mirror images, such as left and right landmarks."""
+"""Pair the points of a nearly symmetric shape with their mirror images: left and right landmarks, or vertices."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
 MIDLINE_MM = 1.5
 """Only a landmark nearer to the face's mid plane than this can be its own mirror image."""
@@ -29,3 +30,21 @@ def match_mirrored(points_mm: NDArray[np.floating]) -> NDArray[np.intp]:
     beside = np.abs(points_mm[:, 0]) >= MIDLINE_MM
     cost[beside, beside] = IMPOSSIBLE_MM2  # the diagonal's entries
     return linear_sum_assignment(cost)[1]
+
+
+def mirror_vertices(vertices_mm: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Find the mirror image of each vertex of a head whose mesh is symmetric in the plane x = 0.
+
+    Args:
+        vertices_mm: (vertices, 3) of the mean head.
+
+    Returns:
+        (vertices,) indices, a permutation that is its own inverse.
+
+    Raises:
+        ValueError: two vertices have the same mirror image: the mesh is not symmetric.
+    """
+    mirrored = np.asarray(cKDTree(vertices_mm).query(vertices_mm * (-1, 1, 1))[1])
+    if (mirrored[mirrored] != np.arange(len(mirrored))).any():
+        raise ValueError("the mesh is not symmetric: its vertices cannot be paired with their mirror images")
+    return mirrored

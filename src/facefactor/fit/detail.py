@@ -9,20 +9,21 @@ in linear light is what the model missed,
 of which only the detail finer than DETAIL_SCALE_MM is taken: anything wider may be light rather than skin. The trust c
 falls where the surface turns away or is hidden, and where the ratio is larger than skin's: strands of hair, frames of
 glasses and background are left out. It is used for pictures and textures, never in the code or any reported error.
+
+Between the vertices the photo shows more: `export/photo_texture.py` reads it there, against the same smooth part.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import factorized
 
-from facefactor.face.adjacency import graph_laplacian, neighbour_average, triangle_edges, triangles_within
+from facefactor.face.face_graph import FaceGraph
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
 from facefactor.photo.colour import srgb_to_linear
-from facefactor.render.vertex import VertexRendering, facing_cosines, render_vertices, sample_picture
+from facefactor.render.vertex import facing_cosines, render_vertices, sample_picture
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -37,8 +38,24 @@ RATIO_FLOOR = 0.01
 """Linear colour below which ratios are not trusted."""
 FACING_RAMP = (0.25, 0.55)
 """Cosines between normal and view at which detail begins to be taken, and is taken fully."""
-FEATHER_STEPS = 6
-"""Rounds of averaging with neighbours that soften the border of where detail is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class SkinDetail:
+    """What a photo shows of a face beyond the face model, at the subdivided vertices."""
+
+    log_expected: Float[np.ndarray, "subdivided 3"]
+    """Logarithm of the linear colour that the photo would have there without detail: rendering and smooth part."""
+    log_fine: Float[np.ndarray, "subdivided 3"]
+    """Detail: logarithm of the photo's colour over the expected one; zero off the face."""
+    seen: Float[np.ndarray, " subdivided"]
+    """[0, 1]: 0 where it is hidden or beyond the photo's border, else the cosine between its normal and the view."""
+    trust: Float[np.ndarray, " subdivided"]
+    """[0, 1], how far it shows skin of the face there, fading softly."""
+
+    def applied_to(self, albedo_linear: Float[np.ndarray, "subdivided 3"]) -> Float[np.ndarray, "subdivided 3"]:
+        """The albedo with the detail that can be trusted, linear RGB."""
+        return np.clip(albedo_linear * np.exp(self.trust[:, None] * self.log_fine), *ALBEDO_RANGE).astype(np.float32)
 
 
 class DetailTransfer:
@@ -50,18 +67,11 @@ class DetailTransfer:
 
     def __init__(self, model: FaceModel) -> None:
         self._triangles = model.triangles_subdivided
-        in_face = np.zeros(model.num_vertices, dtype=np.float32)
-        in_face[model.regions["face"]] = 1
-        self._in_face = (model.subdivision @ in_face) > 0.999
+        self._graph = FaceGraph(model)
         height = model.subdivision @ model.mean[:, 1]
         self._skin_log_ratio = np.interp(height, FOREHEAD_MM, (SKIN_LOG_RATIO, FOREHEAD_LOG_RATIO))
-        self._average = neighbour_average(triangle_edges(model.triangles_subdivided), model.num_subdivided)
-        within = triangles_within(model.triangles_subdivided, np.flatnonzero(self._in_face))
-        number = np.cumsum(self._in_face) - 1
-        self._face_laplacian = graph_laplacian(triangle_edges(number[within]), int(self._in_face.sum()))
-        self._edge_mm = _edge_length(model)
 
-    def albedo(
+    def compare(
         self,
         vertices_camera: Float[np.ndarray, "subdivided 3"],
         albedo_linear: Float[np.ndarray, "subdivided 3"],
@@ -69,8 +79,8 @@ class DetailTransfer:
         K: Float[np.ndarray, "3 3"],
         crop_srgb: Float[np.ndarray, "size size 3"],
         coverage: Bool[np.ndarray, "size size"] | None = None,
-    ) -> Float[np.ndarray, "subdivided 3"]:
-        """Albedo of a face with the photo's detail, linear RGB at the subdivided vertices.
+    ) -> SkinDetail:
+        """Find the detail that a photo's crop shows.
 
         Args:
             vertices_camera: the posed face, millimetres.
@@ -83,37 +93,15 @@ class DetailTransfer:
         view = render_vertices(
             vertices_camera[None], albedo_linear[None], illumination[None], K, self._triangles, *crop_srgb.shape[:2]
         )
-        photo_linear = srgb_to_linear(sample_picture(crop_srgb[None], view.positions_px))
-        ratio = np.log(np.maximum(photo_linear, RATIO_FLOOR) / np.maximum(view.colour_linear, RATIO_FLOOR))[0]
-        trust = self._trust(vertices_camera, view, ratio)
+        photo_linear = srgb_to_linear(sample_picture(crop_srgb[None], view.positions_px))[0]
+        log_rendering = np.log(np.maximum(view.colour_linear[0], RATIO_FLOOR))
+        log_ratio = np.log(np.maximum(photo_linear, RATIO_FLOOR)) - log_rendering
+        cosine = facing_cosines(vertices_camera, view.normals_camera[0])
+        seen = np.where(view.is_visible[0], cosine, 0.0)
         if coverage is not None:
-            trust = trust * sample_picture(coverage[None, :, :, None].astype(np.float32), view.positions_px)[0, :, 0]
-        detail = trust[:, None] * self._fine_part(ratio, trust)
-        return np.clip(albedo_linear * np.exp(detail), *ALBEDO_RANGE).astype(np.float32)
-
-    def _trust(self, vertices: np.ndarray, view: VertexRendering[np.ndarray], ratio: np.ndarray) -> np.ndarray:
-        """(S,) in [0, 1]: seen, turned to the camera, inside the face, coloured like skin; with a soft border."""
-        cosine = facing_cosines(vertices, view.normals_camera[0])
-        begin, full = FACING_RAMP
-        facing = np.clip((cosine - begin) / (full - begin), 0, 1)
-        like_skin = 1 / (1 + (ratio.mean(axis=-1) / self._skin_log_ratio) ** 4)
-        trust = facing * view.is_visible[0] * self._in_face * like_skin
-        soft = trust
-        for _ in range(FEATHER_STEPS):
-            soft = np.minimum(self._average @ soft, trust)
-        return soft
-
-    def _fine_part(self, ratio: np.ndarray, trust: np.ndarray) -> np.ndarray:
-        """The ratio less its smooth part, (diag(trust) + (scale/edge)² Δ) s = trust · ratio; zero off the face."""
-        ratio_face, trust_face = ratio[self._in_face], trust[self._in_face, None]
-        stiffness = (DETAIL_SCALE_MM / self._edge_mm / (2 * np.pi)) ** 2
-        system = sparse.diags(trust_face[:, 0] + 1e-4) + stiffness * self._face_laplacian
-        fine = np.zeros_like(ratio)
-        fine[self._in_face] = ratio_face - factorized(system.tocsc())(trust_face * ratio_face)
-        return fine
-
-
-def _edge_length(model: FaceModel) -> float:
-    """Median length of the face's edges on the subdivided mesh, mm."""
-    sides = triangles_within(model.triangles, model.regions["face"])[:, :2]
-    return 0.5 * float(np.median(np.linalg.norm(model.mean[sides[:, 0]] - model.mean[sides[:, 1]], axis=1)))
+            seen = seen * sample_picture(coverage[None, :, :, None].astype(np.float32), view.positions_px)[0, :, 0]
+        like_skin = 1 / (1 + (log_ratio.mean(axis=-1) / self._skin_log_ratio) ** 4)
+        trust = self._graph.feather(np.interp(seen, FACING_RAMP, (0, 1)) * self._graph.in_face * like_skin)
+        log_smooth = self._graph.smooth(log_ratio, trust, DETAIL_SCALE_MM)
+        log_fine = np.where(self._graph.in_face[:, None], log_ratio - log_smooth, 0.0)
+        return SkinDetail(log_rendering + log_smooth, log_fine, seen, trust)
