@@ -91,7 +91,7 @@ def quick(landmark_detector) -> Iterator[None]:
         patch.setattr(reconstruct, "open_engine", lambda name, model, refine, learned: MeanFaceEngine())
         patch.setattr(reconstruction, "open_landmark_detector", lambda: landmark_detector)
         patch.setattr(reconstruction, "render_views", lambda face, K, crop_srgb: [crop_srgb] * 7)
-        patch.setattr(reconstruction.TextureAtlas, "bake", lambda *_: np.zeros((1, 1, 3), np.uint8))
+        patch.setattr(reconstruction.PhotoTexture, "paint", lambda *_: np.zeros((1, 1, 3), np.uint8))
         patch.setattr(reconstruct, "encode_glb", lambda mesh: b"a mesh")
         yield
 

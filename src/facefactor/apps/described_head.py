@@ -79,44 +79,21 @@ def described_head(record: FaceRecord, model: FaceModel, photo: Photo | None, te
         photo: the one that it was reconstructed from; None for a texture of the numbers alone.
         texture_size: width and height, pixels.
     """
-    code, decoder, painter = code_of(record), Decoder.of(model), PhotoTexture(model, texture_size)
+    code, decoder, texture = code_of(record), Decoder.of(model), PhotoTexture(model, texture_size)
+    albedo = subdivided_albedo(model, code.full_reflectance)
     if photo is None:
-        texture = painter.plain(subdivided_albedo(model, code.full_reflectance))
-    else:
-        surface = _surface(record, model, decoder, code)
-        texture = _paint(record, model, painter, code, surface, photo, texture_size)
-    return HeadMesher(model, decoder).mesh(code, texture)
+        return HeadMesher(model, decoder).mesh(code, texture.plain(albedo))
+    (vertices_mm,) = decoder.vertices(code.full_shape[None], code.expression[None])
+    surface = move_to_camera(model.subdivision @ vertices_mm, record.camera.R, record.camera.t).astype(np.float32)
+    detail = DetailTransfer(model).compare(surface, albedo, code.illumination, *_crop(record, photo, CROP_SIZE_PX))
+    K, fine_srgb, _ = _crop(record, photo, crop_size_for(texture_size))
+    base = subdivided_albedo(model, code.reflectance)
+    texture_srgb = texture.paint(base, albedo, detail, surface, code.illumination, K, fine_srgb)
+    return HeadMesher(model, decoder).mesh(code, texture_srgb)
 
 
-def _surface(
-    record: FaceRecord, model: FaceModel, decoder: Decoder[np.ndarray], code: FaceCode[np.ndarray]
-) -> np.ndarray:
-    """(S, 3) the subdivided head before the photo's camera, millimetres."""
-    (vertices,) = decoder.vertices(code.full_shape[None], code.expression[None])
-    return move_to_camera(model.subdivision @ vertices, record.camera.R, record.camera.t).astype(np.float32)
-
-
-def _paint(
-    record: FaceRecord,
-    model: FaceModel,
-    painter: PhotoTexture,
-    code: FaceCode[np.ndarray],
-    surface: np.ndarray,
-    photo: Photo,
-    texture_size: int,
-) -> np.ndarray:
-    """The texture with the photo's detail."""
-    base, corrected = (subdivided_albedo(model, part) for part in (code.reflectance, code.full_reflectance))
-    T_photo_crop = _crop_of(record, CROP_SIZE_PX)
-    crop_srgb, coverage = (cut(photo, T_photo_crop, CROP_SIZE_PX) for cut in (crop_image, crop_coverage))
-    view = (crop_intrinsics(CROP_SIZE_PX), crop_srgb, coverage)
-    detail = DetailTransfer(model).compare(surface, corrected, code.illumination, *view)
-    size = crop_size_for(texture_size)
-    fine = crop_image(photo, _crop_of(record, size), size)
-    return painter.paint(base, corrected, detail, surface, code.illumination, crop_intrinsics(size), fine)
-
-
-def _crop_of(record: FaceRecord, size: int) -> np.ndarray:
-    """T_photo_crop of the upright crop whose nominal camera is the record's own: around the photo's principal point."""
-    K = record.camera.K
-    return similarity(K[:2, 2], K[0, 0] / crop_intrinsics(size)[0, 0], 0.0, size)
+def _crop(record: FaceRecord, photo: Photo, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """K, picture and coverage of the upright crop whose camera is the record's: around its principal point."""
+    K_photo, K_crop = record.camera.K, crop_intrinsics(size)
+    T_photo_crop = similarity(K_photo[:2, 2], K_photo[0, 0] / K_crop[0, 0], 0.0, size)
+    return K_crop, crop_image(photo, T_photo_crop, size), crop_coverage(photo, T_photo_crop, size)
