@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facefactor.code.face_code import FaceCode
+from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.export.glb import GlbMesh, write_glb
+from facefactor.export.head import HeadMesher
+from facefactor.export.photo_texture import PhotoTexture
+from facefactor.face.model import FaceModel
 
 READERS = Path(__file__).parent / "readers"
 INSTALLED = Path(__file__).resolve().parents[2] / "build" / "glb-readers"
@@ -32,19 +37,37 @@ def read_script() -> Path:
     return INSTALLED / "read_glb.mjs"
 
 
+@pytest.fixture(scope="module")
+def read_glb(read_script: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A function of a head that gives what the readers say about its GLB."""
+
+    def read(mesh: GlbMesh) -> dict:
+        path = tmp_path_factory.mktemp("glb") / "head.glb"
+        write_glb(path, mesh)
+        done = subprocess.run(["node", read_script, path], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return read
+
+
 @pytest.fixture
-def reading(read_script: Path, sphere: GlbMesh, tmp_path: Path) -> dict:
-    """What the readers say about a written GLB."""
-    path = tmp_path / "sphere.glb"
-    write_glb(path, sphere)
-    done = subprocess.run(["node", read_script, path], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def reading(read_glb, sphere: GlbMesh) -> dict:
+    return read_glb(sphere)
 
 
-def test_the_validator_finds_nothing_to_say(reading: dict):
-    issues = reading["issues"]
-    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+@pytest.fixture(scope="module")
+def head_reading(read_glb, model: FaceModel, texture: PhotoTexture, albedo: np.ndarray) -> dict:
+    """Of the mean head, which opens with a smile."""
+    smile = np.zeros(len(EXPRESSION_NAMES), dtype=np.float32)
+    smile[EXPRESSION_NAMES.index("mouthSmileLeft")] = 0.5
+    code = FaceCode.neutral().with_expression(smile)
+    return read_glb(HeadMesher(model).mesh(code, texture.plain(albedo)))
+
+
+def test_the_validator_finds_nothing_to_say(reading: dict, head_reading: dict):
+    for issues in (reading["issues"], head_reading["issues"]):
+        assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
 
 
 def test_three_js_loads_geometry_morphs_and_texture(reading: dict, sphere: GlbMesh):
@@ -54,3 +77,17 @@ def test_three_js_loads_geometry_morphs_and_texture(reading: dict, sphere: GlbMe
     np.testing.assert_allclose(mesh["morph_weights"], sphere.morph_weights)
     np.testing.assert_allclose(mesh["size_m"], np.ptp(sphere.vertices_mm, axis=0) / 1000, rtol=1e-5)
     assert mesh["texture_colour_space"] == "srgb"
+    assert mesh["texture_px"] == [16, 16]
+
+
+def test_three_js_finds_the_52_arkit_morphs_of_a_head_of_human_size(head_reading: dict, surface_mm: np.ndarray):
+    (mesh,) = head_reading["meshes"]
+    assert mesh["morph_names"] == list(EXPRESSION_NAMES)
+    assert mesh["morph_attributes"] == 52
+    opening = dict(zip(mesh["morph_names"], mesh["morph_weights"], strict=True))
+    assert {name: weight for name, weight in opening.items() if weight} == {"mouthSmileLeft": 0.5}
+    assert 0.03 < mesh["jaw_open_m"] < 0.05
+    np.testing.assert_allclose(mesh["size_m"], np.ptp(surface_mm, axis=0) / 1000, atol=1e-4)
+    assert 0.15 < mesh["size_m"][0] < 0.2  # a head's width, ears included
+    assert mesh["front_m"] == pytest.approx(surface_mm[:, 2].max() / 1000, abs=1e-4)
+    assert mesh["texture_px"] == [1024, 1024]

@@ -8,6 +8,7 @@
 `export.py` is the command around it. With the photo, the head is the one that `reconstruct` wrote, at any texture size.
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +47,18 @@ def model_of(record: FaceRecord, learned: Path | None = None) -> FaceModel:
     if record.model_hash == plain.model_hash:
         return plain
     path = learned or SHIPPED_MODEL
-    corrected = corrected_model(plain, load_correctives(path))
+    corrected = _learned_model(path)
     if record.model_hash == corrected.model_hash:
         return corrected
     raise IncompatibleCode(
         f"the face is of the face model {record.model_hash}, those here are {plain.model_hash} and, of {path.name}, "
         f"{corrected.model_hash}: a learned model's file is named with --model"
     )
+
+
+@functools.cache
+def _learned_model(path: Path) -> FaceModel:
+    return corrected_model(load_face_model(), load_correctives(path))
 
 
 def code_of(record: FaceRecord) -> FaceCode[np.ndarray]:

@@ -52,8 +52,8 @@ def find_photo(record: FaceRecord, face_path: Path, named: Path | None) -> Photo
     Args:
         record: of the face.
         face_path: its JSON.
-        named: the photo; None looks for the record's beside the JSON, beside the JSON's folder, and where the command
-            runs, and takes one of the right size.
+        named: the photo; None looks for the record's in the JSON's folder, the two folders above it, and the one where
+            the command runs, and takes one of the right size.
 
     Returns:
         The photo; None when no one named it and it was not found.
@@ -69,8 +69,8 @@ def find_photo(record: FaceRecord, face_path: Path, named: Path | None) -> Photo
                 f"{record.photo_width} x {record.photo_height}"
             )
         return photo
-    name = Path(record.photo_name)
-    for path in (face_path.parent / name.name, face_path.parent.parent / name.name, name):
+    folders = (*face_path.absolute().parents[:3], Path())
+    for path in (folder / record.photo_name for folder in folders):
         if path.is_file():
             photo = read_photo(path)
             if _has_size_of(photo, record):

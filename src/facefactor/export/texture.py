@@ -17,7 +17,6 @@ from facefactor.photo.colour import linear_to_srgb
 from facefactor.render.fragments import blend_corners
 from facefactor.render.rasterise import rasterise
 
-
 RING_TEXELS = 2
 """Texels around each chart that continue it; bilinear filtering reads one."""
 

@@ -42,7 +42,7 @@ def encode_usd(path: Path, mesh: GlbMesh) -> dict[Path, bytes]:
     Raises:
         MissingExtra: usd-core is not installed.
     """
-    require("pxr.Usd", "usd", "writing USD")
+    require("pxr", "usd", "writing USD")
     texture_png = encode_png(mesh.texture_srgb)
     if path.suffix.lower() == ".usdz":
         return {path: _package(mesh, texture_png)}
