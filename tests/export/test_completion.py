@@ -42,7 +42,20 @@ def test_the_side_that_is_not_seen_takes_the_other_ones_corrections(completion, 
     completed = completion.complete(albedo, corrected, left.astype(float))
     far = graph.in_face & (surface_mm[:, 0] < -20) & (surface_mm[:, 2] > 0)
     np.testing.assert_allclose(correction_of(completed, albedo)[far], FRECKLED, atol=0.02)
-    np.testing.assert_allclose(completed[~graph.in_face], corrected.clip(0.01, 0.95)[~graph.in_face], rtol=1e-6)
+
+
+def test_nothing_is_taken_from_beside_the_face(completion, albedo, surface_mm):
+    corrected = albedo * np.float32(np.exp(LEAK))
+    completed = completion.complete(albedo, corrected, np.zeros(len(albedo)))
+    ears_and_scalp = np.abs(surface_mm[:, 0]) > 70
+    np.testing.assert_allclose(completed[ears_and_scalp], albedo[ears_and_scalp].clip(0.01, 0.95), rtol=1e-6)
+
+
+def test_the_mouths_lining_keeps_its_corrections(completion, model, albedo):
+    corrected = albedo * np.float32(np.exp(FRECKLED))
+    completed = completion.complete(albedo, corrected, np.zeros(len(albedo)))
+    lining = model.regions["mouth_lining"]
+    np.testing.assert_allclose(completed[lining], corrected[lining].clip(0.01, 0.95), rtol=1e-6)
 
 
 def test_what_neither_side_shows_continues_what_is_around(completion, graph, albedo, surface_mm):

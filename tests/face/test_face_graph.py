@@ -36,7 +36,7 @@ def test_the_mean_around_ignores_what_has_no_weight(graph):
     generator = np.random.default_rng(0)
     weights = (generator.random(len(graph.in_face)) < 0.3).astype(float)
     values = np.where(weights > 0, 2.5, 1e3)
-    np.testing.assert_allclose(graph.average_around(values, weights)[graph.in_face], 2.5, atol=0.01)
+    np.testing.assert_allclose(graph.average_around(values[:, None], weights)[graph.in_face], 2.5, atol=0.01)
 
 
 def test_what_is_smooth_stays_and_what_is_fine_goes(graph, place_mm):

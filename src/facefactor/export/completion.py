@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facefactor.face.face_graph import FaceGraph
-from facefactor.face.fade import face_opacity
+from facefactor.face.fade import FACE_REGIONS, face_opacity
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
 from facefactor.face.symmetry import mirror_vertices
 
@@ -42,6 +42,9 @@ class AlbedoCompletion:
         self._graph = graph
         self._mirrored = mirror_vertices(model.subdivision @ model.mean)
         self._opacity = (model.subdivision @ face_opacity(model))[:, None]
+        hidden = np.zeros(model.num_vertices, dtype=np.float32)
+        hidden[np.concatenate([model.regions[name] for name in FACE_REGIONS if name != "face"])] = 1.0
+        self._in_openings = (((model.subdivision @ hidden) > 0.0) & ~graph.in_face)[:, None]
 
     def complete(
         self,
@@ -49,7 +52,7 @@ class AlbedoCompletion:
         corrected_linear: Float[np.ndarray, "subdivided 3"],
         seen: Float[np.ndarray, " subdivided"],
     ) -> Float[np.ndarray, "subdivided 3"]:
-        """The corrected albedo, completed; off the face as it is.
+        """The corrected albedo, completed; inside the openings of eyes and mouth as it is.
 
         Args:
             base_linear: albedo without corrections, linear RGB.
@@ -65,6 +68,7 @@ class AlbedoCompletion:
         share = own + other
         weights = share[:, 0] * self._graph.in_face
         around = self._graph.smooth(known / np.maximum(share, 1e-6), weights, CONTINUED_SCALE_MM)
-        completed = known + (1.0 - share) * self._opacity * around
-        completed = np.where(self._graph.in_face[:, None], completed, correction)
+        beyond = self._graph.average_around(around, self._graph.in_face.astype(np.float32))
+        around = np.where(self._graph.in_face[:, None], around, beyond)
+        completed = np.where(self._in_openings, correction, known + (1.0 - share) * self._opacity * around)
         return np.clip(base_linear * np.exp(completed), *ALBEDO_RANGE).astype(np.float32)

@@ -119,8 +119,8 @@ class PhotoTexture:
     def _trusts(self, detail: SkinDetail) -> tuple[np.ndarray, np.ndarray]:
         """(S,) each: trust in the detail at the vertices, to be used there, and to be used on the other side."""
         is_seen = detail.seen > FACING_RAMP[0]
-        squares = detail.log_fine.mean(axis=1) ** 2
-        roughness = np.sqrt(self._graph.average_around(squares, is_seen.astype(np.float32)))
+        squares = detail.log_fine.mean(axis=1, keepdims=True) ** 2
+        roughness = np.sqrt(self._graph.average_around(squares, is_seen.astype(np.float32)))[:, 0]
         own, other = (detail.trust * _halved_at(most, roughness) for most in (OWN_ROUGHNESS, MIRRORED_ROUGHNESS))
         return own, other
 

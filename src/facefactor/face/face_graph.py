@@ -52,13 +52,13 @@ class FaceGraph:
         return soft
 
     def average_around(
-        self, values: Float[np.ndarray, " subdivided"], weights: Float[np.ndarray, " subdivided"]
-    ) -> Float[np.ndarray, " subdivided"]:
+        self, values: Float[np.ndarray, "subdivided channels"], weights: Float[np.ndarray, " subdivided"]
+    ) -> Float[np.ndarray, "subdivided channels"]:
         """The weighted mean of values over a centimetre around each vertex; zero where no weight is near."""
-        sums = np.stack([weights * values, weights], axis=1)
+        sums = weights[:, None] * np.concatenate([values, np.ones_like(values[:, :1])], axis=1)
         for _ in range(AROUND_STEPS):
             sums = self._average @ sums
-        return sums[:, 0] / np.maximum(sums[:, 1], FAINTEST)
+        return sums[:, :-1] / np.maximum(sums[:, -1:], FAINTEST)
 
     def smooth(
         self,
