@@ -20,16 +20,17 @@ from typing import Any, Literal
 import numpy as np
 
 from facefactor.apps.cli import DEFAULT_ENGINE
+from facefactor.apps.described_head import described_head
 from facefactor.apps.engines import open_engine, open_face_model
-from facefactor.apps.reconstruction import Reconstructor
+from facefactor.apps.reconstruction import TEXTURE_SIZE_PX, Reconstructor
 from facefactor.camera.pose import matrix_from_euler_deg
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.edit.composite import HeadSurface, composite, draw_head
 from facefactor.edit.posed_head import PosedHead, code_of, pose_head
 from facefactor.edit.relight import match_exposure
-from facefactor.errors import IncompatibleCode, OutputUnwritable
-from facefactor.export.atomic import write_bytes
-from facefactor.export.glb import encode_glb
+from facefactor.errors import IncompatibleCode
+from facefactor.export.atomic import write_together
+from facefactor.export.head_files import encode_heads
 from facefactor.export.record import FaceRecord, read_face_record, write_face_record
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.decoder import Decoder
@@ -212,17 +213,21 @@ class Face:
             after = dataclasses.replace(after, vertices_camera=before.vertices_camera)
         return composite(photo, K, surface, before, after)
 
-    def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the head with its expressions as morphs: a .glb file.
+    def export(self, path: str | os.PathLike[str], texture_px: int = TEXTURE_SIZE_PX) -> None:
+        """Write the head: .glb, .usdz or .usda with its expressions as morphs, .obj or .ply with its own expression.
+
+        The texture carries the photo's detail; see docs/export.md.
+
+        Args:
+            path: of the file; what belongs to it is written beside it.
+            texture_px: width and height of the texture.
 
         Raises:
+            MissingExtra: USD is wanted, and usd-core is not installed.
             OutputUnwritable: the file cannot be written, or has another suffix.
         """
-        path = Path(path)
-        if path.suffix.lower() != ".glb":
-            raise OutputUnwritable(f"{path}: heads are exported as .glb")
-        reconstructor, code = _open_reconstructor(DEFAULT_ENGINE, False), code_of(self.record)
-        write_bytes(path, encode_glb(reconstructor.mesh(code, self._posed(self.record).albedo_linear)))
+        mesh = described_head(self.record, self._tools.model, self.photo, texture_px, self.seen)
+        write_together(encode_heads([Path(path)], mesh))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write every number as JSON, as `facefactor reconstruct` does.

@@ -16,11 +16,9 @@ import trimesh
 from PIL import Image
 from skimage.data import astronaut
 
+from facefactor.api import load_face
 from facefactor.apps import cli
-from facefactor.apps.described_head import code_of, model_of
-from facefactor.apps.export import find_photo
 from facefactor.code.names import EXPRESSION_NAMES
-from facefactor.export.record import read_face_record
 
 TEXTURE_PX = 256
 
@@ -108,39 +106,18 @@ def test_the_photos_detail_is_in_the_texture_and_without_a_photo_it_is_not(made,
     assert 0.03 < (change > 4).mean() < 0.12
 
 
-@pytest.mark.parametrize("place", ["face.json", "me/face.json", "faces/me/face.json"])
-def test_the_photo_is_found_beside_the_json_or_up_to_two_folders_above(made, tmp_path, place):
-    shutil.copy(made / "me.png", tmp_path / "me.png")
-    record = read_face_record(made / "faces" / "me" / "0.json")
-    photo = find_photo(record, tmp_path / place, None)
-    assert photo is not None
-    assert photo.path == tmp_path / "me.png"
-
-
-def test_the_photo_is_found_where_the_command_runs(made, tmp_path, monkeypatch):
-    monkeypatch.chdir(made)
-    photo = find_photo(read_face_record(made / "faces" / "me" / "0.json"), tmp_path / "a" / "b" / "c" / "d.json", None)
-    assert photo is not None
-    assert photo.path == Path("me.png")
-
-
-def test_a_photo_of_another_size_is_passed_over_when_found_and_refused_when_named(face, tmp_path, capsys, caplog):
-    Image.new("RGB", (64, 32)).save(tmp_path / "me.png")
-    assert export(face, tmp_path / "a.ply") == 0
-    assert "from the numbers alone" in capsys.readouterr().out
-    assert "me.png: passed over" in caplog.text
-    assert export(face, tmp_path / "b.ply", options=("--photo", str(tmp_path / "me.png"))) == 1
-    message = f"{tmp_path / 'me.png'}: is 64 x 32 pixels, the photo that {face} describes was 512 x 512"
-    assert capsys.readouterr().err == f"facefactor: {message}\n"
+def test_a_photo_of_another_size_is_refused(face, tmp_path, capsys):
+    Image.new("RGB", (64, 32)).save(tmp_path / "other.png")
+    assert export(face, tmp_path / "b.ply", options=("--photo", str(tmp_path / "other.png"))) == 2
+    assert f"{tmp_path / 'other.png'}: is not the photo of {face}: it is 64 x 32" in capsys.readouterr().err
     assert not (tmp_path / "b.ply").exists()
 
 
-def test_a_face_of_another_model_is_refused_with_the_way_out(face, tmp_path, capsys):
+def test_a_face_of_another_model_is_refused(face, tmp_path, capsys):
     face.write_text(json.dumps(json.loads(face.read_text()) | {"model_hash": "0123456789abcdef"}))
     assert export(face, tmp_path / "a.glb") == 2
     message = capsys.readouterr().err
-    assert message.startswith(f"facefactor: {face}: the face is of the face model 0123456789abcdef, those here are ")
-    assert message.endswith("a learned model's file is named with --model\n")
+    assert message.startswith(f"facefactor: {face}: the face is of the face model 0123456789abcdef, here are ")
     assert not (tmp_path / "a.glb").exists()
 
 
@@ -166,9 +143,11 @@ def test_wrong_use_is_refused(face, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
-def test_the_records_code_and_model_are_those_of_the_engine(made):
-    record = read_face_record(made / "faces" / "me" / "0.json")
-    code, model = code_of(record), model_of(record)
-    assert model.model_hash == record.model_hash
-    assert len(code.full_shape) == len(model.shape_basis)
-    assert len(code.full_reflectance) == len(model.reflectance_basis)
+def test_an_edited_face_keeps_the_texture_that_its_photo_shows(made, tmp_path):
+    face = load_face(made / "faces" / "me" / "0.json")
+    assert face.photo is not None
+    face.export(tmp_path / "a.glb", TEXTURE_PX)
+    face.with_expression(jawOpen=1.0, mouthSmileLeft=0.0).export(tmp_path / "b.glb", TEXTURE_PX)
+    np.testing.assert_array_equal(glb_texture(tmp_path / "a.glb"), glb_texture(tmp_path / "b.glb"))
+    weights = pygltflib.GLTF2().load(str(tmp_path / "b.glb")).meshes[0].weights
+    assert weights[EXPRESSION_NAMES.index("jawOpen")] == 1.0

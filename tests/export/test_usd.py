@@ -43,7 +43,7 @@ def test_openusd_finds_nothing_to_say(stage):
     assert [error.GetMessage() for error in context.Validate(stage)] == []
 
 
-def test_the_head_is_in_metres_with_y_up(stage, skin, sphere):
+def test_convention_usd_is_in_metres_with_y_up(stage, skin, sphere):
     assert UsdGeom.GetStageMetersPerUnit(stage) == 1.0
     assert UsdGeom.GetStageUpAxis(stage) == "Y"
     assert stage.GetDefaultPrim().GetPath() == "/head"

@@ -228,8 +228,7 @@ def _add_export(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "--photo",
         type=Path,
         metavar="PHOTO",
-        help="that shows the face (default: the one that FACE.json names, if it is in its folder, in one of the "
-        "two above, or here)",
+        help="that shows the face (default: the one that FACE.json names, in its folder or one of the two above)",
     )
     parser.add_argument(
         "--texture",

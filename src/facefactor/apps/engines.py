@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engines and the landmark detectors by their names on the command line; each needs only what it uses."""
 
+import functools
 from pathlib import Path
 
 from facefactor.errors import IncompatibleCode, require
@@ -72,21 +73,32 @@ def _open_learned_model(path: Path, model: FaceModel, num_threads: int | None) -
     return EncoderEngine(MULTILEVEL, corrected, path, num_threads, correctives.encoder_graph)
 
 
-def open_face_model(model_hash: str) -> FaceModel:
-    """Make the shipped face model of a hash ready: the base model, or that with the learned corrections.
+def open_face_model(model_hash: str, learned: Path | None = None) -> FaceModel:
+    """Make the face model of a hash ready: the base model, or that with learned corrections.
+
+    Args:
+        model_hash: as a face's record names it.
+        learned: file of a model that was learned; by default the one that ships.
 
     Raises:
-        IncompatibleCode: none of those that ship has this hash.
+        AssetMissing: the learned file is not there.
+        IncompatibleCode: neither has this hash.
     """
     base = load_face_model()
     if model_hash == base.model_hash:
         return base
-    learned = corrected_model(base, load_correctives(SHIPPED_MODEL))
-    if model_hash == learned.model_hash:
-        return learned
+    corrected = _load_learned_model(learned or SHIPPED_MODEL)
+    if model_hash == corrected.model_hash:
+        return corrected
     raise IncompatibleCode(
-        f"the face is of the face model {model_hash}, here are {base.model_hash} and {learned.model_hash}"
+        f"the face is of the face model {model_hash}, here are {base.model_hash} and {corrected.model_hash}"
     )
+
+
+@functools.lru_cache(maxsize=2)
+def _load_learned_model(path: Path) -> FaceModel:
+    """The base model with the corrections of a file."""
+    return corrected_model(load_face_model(), load_correctives(path))
 
 
 def open_landmark_detector(name: str = "network") -> LandmarkDetector:

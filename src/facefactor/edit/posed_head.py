@@ -15,7 +15,7 @@ import numpy as np
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle, move_to_camera
 from facefactor.code.face_code import FaceCode
 from facefactor.export.record import FaceRecord
-from facefactor.face.albedo import albedo_from_log
+from facefactor.face.albedo import subdivided_albedo
 from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.model import FaceModel
 from facefactor.infer.decoder import Decoder
@@ -61,9 +61,8 @@ def pose_head(model: FaceModel, decoder: Decoder[np.ndarray], code: FaceCode[np.
     expression = bound_mouth_close(code.expression)
     native = decoder.vertices(code.full_shape[None], expression[None])[0]
     R = matrix_from_axis_angle(code.rotation)
-    variation = np.tensordot(code.full_reflectance, model.reflectance_basis, axes=1)
     return PosedHead(
         move_to_camera(model.subdivision @ native, R, code.translation),
-        albedo_from_log(model.log_albedo_mean + variation),
+        subdivided_albedo(model, code.full_reflectance),
         code.illumination,
     )
