@@ -213,6 +213,9 @@ def test_a_mesh_whose_parts_do_not_belong_together_is_refused(sphere):
 
 
 def test_exporting_imports_no_torch():
-    modules = ", ".join(f"facefactor.export.{name}" for name in ("record", "glb", "obj", "ply", "texture"))
+    modules = ", ".join(
+        f"facefactor.export.{name}"
+        for name in ("record", "glb", "obj", "ply", "usd", "texture", "photo_texture", "head")
+    )
     code = f"import sys, {modules}; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
