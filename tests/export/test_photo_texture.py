@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from facefactor.export.photo_texture import PhotoTexture, without_gloss
+from facefactor.export.photo_texture import PhotoTexture
 
 
 @pytest.fixture(scope="module")
@@ -94,23 +94,3 @@ def test_a_highlight_stays_out(paint, change_of, places):
     assert spot.sum() > 30
     assert change[spot].max() < 0.1  # the photo there is brighter by more than a half
     assert (glossy.detail.log_fine - matt.detail.log_fine).max() > 0.4
-
-
-def test_gloss_is_taken_off_exactly_where_the_lamp_is_white():
-    skin, lamp = np.array([[0.5, 0.3, 0.2], [0.2, 0.1, 0.06]]), np.array([1.2, 1.0, 0.8])
-    for gloss in (0.0, 0.05, 0.2):
-        np.testing.assert_allclose(without_gloss(skin + gloss * lamp, skin, lamp), skin, atol=1e-6)
-
-
-def test_brighter_skin_of_the_same_colour_is_no_gloss():
-    skin, white = np.array([[0.5, 0.3, 0.2]]), np.ones(3)
-    np.testing.assert_allclose(without_gloss(1.4 * skin, skin, white), 1.4 * skin, atol=1e-6)
-
-
-def test_taking_off_gloss_leaves_nothing_darker_than_expected():
-    generator = np.random.default_rng(0)
-    photo, skin = generator.uniform(0, 1, (500, 3)), generator.uniform(0.02, 0.6, (500, 3))
-    matt = without_gloss(photo, skin, np.ones(3))
-    assert (matt.mean(axis=1) >= np.minimum(photo, skin).mean(axis=1).clip(max=skin.mean(axis=1)) - 1e-6).all()
-    darker = photo.mean(axis=1) < skin.mean(axis=1)
-    np.testing.assert_array_equal(matt[darker], photo[darker])

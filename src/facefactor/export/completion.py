@@ -19,7 +19,6 @@ import numpy as np
 from facefactor.face.face_graph import FaceGraph
 from facefactor.face.fade import FACE_REGIONS, face_opacity
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
-from facefactor.face.symmetry import mirror_vertices
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -40,7 +39,6 @@ class AlbedoCompletion:
 
     def __init__(self, model: FaceModel, graph: FaceGraph) -> None:
         self._graph = graph
-        self._mirrored = mirror_vertices(model.subdivision @ model.mean)
         self._opacity = (model.subdivision @ face_opacity(model))[:, None]
         hidden = np.zeros(model.num_vertices, dtype=np.float32)
         hidden[np.concatenate([model.regions[name] for name in FACE_REGIONS if name != "face"])] = 1.0
@@ -63,8 +61,8 @@ class AlbedoCompletion:
         if not correction.any():
             return corrected_linear
         seen = self._graph.feather(np.interp(seen, FACING_RAMP, (0.0, 1.0)))
-        own, other = seen[:, None], ((1.0 - seen) * seen[self._mirrored])[:, None]
-        known = own * correction + other * correction[self._mirrored]
+        own, other = seen[:, None], ((1.0 - seen) * seen[self._graph.mirrored])[:, None]
+        known = own * correction + other * correction[self._graph.mirrored]
         share = own + other
         weights = share[:, 0] * self._graph.in_face
         around = self._graph.smooth(known / np.maximum(share, 1e-6), weights, CONTINUED_SCALE_MM)

@@ -7,13 +7,11 @@ shows it, it is finer than the vertices, so its ratio to what is expected is tak
 
     d = log(photo / expected),      texel = albedo · exp(c d + (1 − c) c' d')
 
-c is the trust in the photo, d' and c' are the same of the mirrored place on the other half of the face. So a texel
-takes the photo's detail where it is seen, else the other half's, else none. The expected colour holds everything wide
+d is taken as far as it can be skin's (`skin_ratio.py`), c is the trust in the photo, d' and c' are the same of the
+mirrored place on the other half of the face. So a texel takes the photo's detail where it is seen, else the other
+half's, else none. The expected colour holds everything wide
 and is continuous over the mesh, as are both trusts: nothing jumps at a border of sight, at the midline or between
 charts. It is a blend of two bands, of which the wide one is the completed albedo everywhere.
-
-Gloss is held back: light mirrored by the skin adds the lamp's colour to the skin's, which can be taken off again where
-both differ (Shafer 1985, the dichromatic reflection model); what remains brighter than skin is compressed.
 """
 
 from __future__ import annotations
@@ -24,11 +22,11 @@ import numpy as np
 
 from facefactor.camera.projection import project_points
 from facefactor.export.completion import AlbedoCompletion
+from facefactor.export.skin_ratio import skin_ratio
 from facefactor.export.texture import TextureAtlas
 from facefactor.face.face_graph import FaceGraph
 from facefactor.face.model import ALBEDO_RANGE, FaceModel
-from facefactor.face.symmetry import mirror_vertices
-from facefactor.fit.detail import FACING_RAMP, RATIO_FLOOR, SkinDetail
+from facefactor.fit.detail import FACING_RAMP, SkinDetail
 from facefactor.photo.colour import srgb_to_linear
 from facefactor.render.fragments import blend_corners
 from facefactor.render.vertex import sample_picture
@@ -42,16 +40,8 @@ where it was seen, faintly, but shall not be seen twice."""
 OWN_ROUGHNESS, MIRRORED_ROUGHNESS = 0.6, 0.25
 """Root mean square of log ratios over a centimetre around at which trust is halved, for the same reason: calm skin has
 about 0.1, a beard or a brow 0.4, hair from 0.5 up."""
-BRIGHTEST_LOG_RATIO = 0.3
-"""Detail brighter than the skin around is compressed to less than this: most of it is gloss."""
-MOST_TINTED_LOG_RATIO = 0.25
-"""Detail more tinted than this is compressed to less: it is the colour of another lamp, or of the camera's noise."""
-DARK_LINEAR = 0.03
-"""Expected colour of a channel at which its ratio is half believed."""
 NEGLIGIBLE_SHARE = 0.004
 """Share of a place's detail below which it is left out: less than a step of 8 bits."""
-LEAST_REDNESS = 0.03
-"""Red less blue of the expected colour, linear, below which skin and lamp are too alike to be told apart."""
 
 
 def crop_size_for(texture_size: int) -> int:
@@ -77,7 +67,7 @@ class PhotoTexture:
         self._completion = AlbedoCompletion(model, self._graph)
         self._on_face = np.flatnonzero(self._graph.in_face[self._atlas.corners].any(axis=1))
         self._corners, self._weights = self._atlas.corners[self._on_face], self._atlas.weights[self._on_face]
-        self._mirrored_corners = mirror_vertices(model.subdivision @ model.mean)[self._corners]
+        self._mirrored_corners = self._graph.mirrored[self._corners]
 
     def plain(self, albedo_linear: Float[np.ndarray, "subdivided 3"]) -> UInt8[np.ndarray, "size size 3"]:
         """The texture of a head without a photo, sRGB, row 0 at v = 1."""
@@ -158,7 +148,7 @@ class _PhotoOfFace:
         there = blend_corners(self._surface, corners[seen], weights[seen])
         positions_px = project_points(there[:, :3], self._K)
         photo_linear = srgb_to_linear(sample_picture(self._crop_srgb[None], positions_px[None])[0])
-        detail, brightness = _detail_of_skin(photo_linear, np.exp(there[:, 3:]), self._lamp_colour)
+        detail, brightness = skin_ratio(photo_linear, np.exp(there[:, 3:]), self._lamp_colour)
         log_detail = np.zeros((len(corners), 3), dtype=np.float32)
         log_detail[seen] = detail
         left = np.zeros(len(corners), dtype=np.float32)
@@ -166,53 +156,9 @@ class _PhotoOfFace:
         return log_detail, left
 
 
-def _detail_of_skin(
-    photo_linear: np.ndarray, expected_linear: np.ndarray, lamp_colour: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 3) log ratios to the expected colour that skin can have, and (N,) how much brighter the photo is in all.
-
-    Where a channel is dark its ratio says little, and so does the ratio's colour.
-    """
-    matt_linear = without_gloss(photo_linear, expected_linear, lamp_colour)
-    log_ratio = np.log(np.maximum(matt_linear, RATIO_FLOOR) / np.maximum(expected_linear, RATIO_FLOOR))
-    known = expected_linear / (expected_linear + DARK_LINEAR)
-    brightness = (known * log_ratio).sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
-    tint = known.min(axis=1, keepdims=True) * (log_ratio - brightness)
-    compressed = np.where(brightness > 0.0, _compressed(brightness, BRIGHTEST_LOG_RATIO), brightness)
-    return compressed + _compressed(tint, MOST_TINTED_LOG_RATIO), brightness[:, 0]
-
-
-def without_gloss(
-    photo_linear: Float[np.ndarray, "places 3"],
-    expected_linear: Float[np.ndarray, "places 3"],
-    lamp_colour: Float[np.ndarray, "3"],
-) -> Float[np.ndarray, "places 3"]:
-    """Take off the light that skin mirrors, where the photo is brighter than expected.
-
-    With colours divided by the lamp's, gloss adds one number g to red, green and blue alike. It is the g that gives
-    photo − g the expected ratio of red to blue: g = (photo_b expected_r − photo_r expected_b) / (expected_r −
-    expected_b). Skin is red, so this has an answer; brighter skin of the same colour has g = 0.
-
-    Args:
-        photo_linear: colours, linear RGB.
-        expected_linear: the colours without gloss, but for their brightness.
-        lamp_colour: of the light, mean one.
-    """
-    photo, expected = photo_linear / lamp_colour, np.maximum(expected_linear, RATIO_FLOOR) / lamp_colour
-    redness = np.maximum(expected[:, 0] - expected[:, 2], LEAST_REDNESS)
-    gloss = (photo[:, 2] * expected[:, 0] - photo[:, 0] * expected[:, 2]) / redness
-    brighter = photo.mean(axis=1) - expected.mean(axis=1)  # more than this is not taken: what remains is no darker
-    return photo_linear - np.clip(np.minimum(gloss, brighter), 0.0, None)[:, None] * lamp_colour
-
-
 def _halved_at(most: float, amount: np.ndarray) -> np.ndarray:
     """Trust in [0, 1] that falls with an amount and is halved at `most`."""
     return 1.0 / (1.0 + (amount / most) ** 4)
-
-
-def _compressed(log_ratio: np.ndarray, limit: float) -> np.ndarray:
-    """Small log ratios as they are, larger ones bent so that they stay below the limit."""
-    return limit * np.tanh(log_ratio / limit)
 
 
 def _lamp_colour(illumination: np.ndarray) -> np.ndarray:

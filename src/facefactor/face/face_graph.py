@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,10 @@ from scipy.sparse.linalg import factorized
 
 from facefactor.face.adjacency import graph_laplacian, neighbour_average, triangle_edges, triangles_within
 from facefactor.face.model import FaceModel
+from facefactor.face.symmetry import mirror_vertices
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 FEATHER_STEPS = 6
 """Rounds of averaging with neighbours that soften a border, each about 2.5 mm wide."""
@@ -43,6 +45,12 @@ class FaceGraph:
         within = triangles_within(triangles, np.flatnonzero(self.in_face))
         self._laplacian = graph_laplacian(triangle_edges(number[within]), int(self.in_face.sum()))
         self._edge_mm = _edge_length(model)
+        self._mean_mm = model.subdivision @ model.mean
+
+    @functools.cached_property
+    def mirrored(self) -> Int[np.ndarray, " subdivided"]:
+        """The vertex on the other half of the head for each vertex."""
+        return mirror_vertices(self._mean_mm)
 
     def feather(self, weights: Float[np.ndarray, " subdivided"]) -> Float[np.ndarray, " subdivided"]:
         """Let weights fall off softly towards where they are zero; they grow nowhere."""
