@@ -8,7 +8,8 @@
     ├── MissingExtra          an optional install is needed; says the command
     ├── AssetMissing          a file of the package or of the user is not there
     ├── IncompatibleCode      a face code made for another model or schema version
-    └── OutputUnwritable      the output folder or file cannot be written
+    ├── OutputUnwritable      the output folder or file cannot be written
+    └── PortTaken             the port of a page is another program's
 
 Each message is one sentence that names the file and the cause. Programming mistakes raise ValueError or TypeError.
 """
@@ -47,6 +48,10 @@ class IncompatibleCode(FaceError):
 
 class OutputUnwritable(FaceError):
     """The output folder or file cannot be written."""
+
+
+class PortTaken(FaceError):
+    """The port that a page should be served on belongs to another program."""
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:

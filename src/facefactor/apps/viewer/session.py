@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of the viewer: takes what people ask on the page, one after the other, and keeps the page up to date.
+
+The page's controls call from threads of the server; all they do is to put a task into a queue. `serve` takes whatever
+has come, does it in order, and paints the last state once: a slider that moves faster than heads are painted skips
+steps, and never lags.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import queue
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facefactor.apps.reconstruction import Reconstructor
+from facefactor.apps.viewer.controls import Controls, Edit
+from facefactor.apps.viewer.downloads import glb_file, json_file, png_file
+from facefactor.apps.viewer.head import Head
+from facefactor.apps.viewer.page import Scene, notify
+from facefactor.apps.viewer.painting import paint
+from facefactor.apps.viewer.scene import METRES_PER_MM, encode_painted_mesh, place_backdrop
+from facefactor.apps.viewer.sources import find_photo, is_face_file
+from facefactor.apps.viewer.state import ViewerState
+from facefactor.apps.viewer.subject import Subject, mean_record
+from facefactor.errors import FaceError, IncompatibleCode, PhotoUnreadable
+from facefactor.export.record import read_face_record
+from facefactor.photo.read import Photo, read_photo
+
+if TYPE_CHECKING:
+    import viser
+
+LEAST_INTERVAL_S = 0.06
+"""Between heads: what a browser needs to take one in."""
+SETTLE_S = 0.2
+"""Without a task until the head before the newest is taken away."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to do, and who gets to know when it fails."""
+
+    run: Callable[[], None]
+    client: viser.ClientHandle | None = None
+
+
+class Session:
+    """A server with the face that it shows.
+
+    Args:
+        server: of the page.
+        sources: files to choose from, by name; the first one is opened, or the mean face when there are none.
+        head: the face model.
+
+    Raises:
+        FaceError: the only file cannot be shown.
+    """
+
+    def __init__(self, server: viser.ViserServer, sources: Mapping[str, Path], head: Head) -> None:
+        self._server, self._sources, self._head = server, sources, head
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._scene = Scene(server)
+        subject = self._first_subject()
+        self._controls = Controls(server.gui, self, list(sources))
+        self._state = ViewerState.of(subject)
+        self._painted: ViewerState | None = None
+        self._welcome(subject)
+        self._update_page()
+
+    def serve(self) -> None:
+        """Do what people ask until interrupted."""
+        _ = self._reconstructor  # takes a second, best before somebody waits for it
+        while True:
+            self.work()
+
+    def work(self) -> None:
+        """Do what has been asked, or wait a moment for something to be asked."""
+        try:
+            tasks = [self._tasks.get(timeout=SETTLE_S)]
+        except queue.Empty:
+            self._scene.settle()
+            return
+        while not self._tasks.empty():
+            tasks.append(self._tasks.get())
+        for task in tasks:
+            self._try(task)
+        if self._state is not self._painted:
+            self._update_page()
+            time.sleep(LEAST_INTERVAL_S)
+
+    def edit(self, edit: Edit) -> None:
+        """See `Requests`."""
+        self._tasks.put(Task(lambda: self._set_state(edit(self._state))))
+
+    def choose(self, name: str, client: viser.ClientHandle | None) -> None:
+        """See `Requests`."""
+        self._tasks.put(Task(lambda: self._welcome(self._open_file(self._sources[name])), client))
+
+    def open_upload(self, name: str, content: bytes, client: viser.ClientHandle | None) -> None:
+        """See `Requests`."""
+        self._tasks.put(Task(lambda: self._welcome(self._open_photo(_read_upload(name, content))), client))
+
+    def save(self, kind: str, client: viser.ClientHandle | None) -> None:
+        """See `Requests`."""
+        if client is not None:
+            self._tasks.put(Task(lambda: self._send(kind, client), client))
+
+    def reset_view(self) -> None:
+        """See `Requests`."""
+        self._tasks.put(Task(self._scene.look_from_photo))
+
+    @functools.cached_property
+    def _reconstructor(self) -> Reconstructor:
+        return Reconstructor(engine=self._head.engine)
+
+    def _try(self, task: Task) -> None:
+        """Do a task; whatever goes wrong is told on the page."""
+        try:
+            task.run()
+        except FaceError as error:
+            notify(self._server, task.client, "That did not work", str(error))
+        except Exception:
+            logger.exception("a task of the page failed")
+            notify(self._server, task.client, "Something went wrong", "The terminal says more.")
+
+    def _set_state(self, state: ViewerState) -> None:
+        self._state = state
+
+    def _update_page(self) -> None:
+        """Paint the state, and send it."""
+        self._scene.show_head(encode_painted_mesh(paint(self._head, self._state)))
+        if self._painted is None or self._painted.over_photo != self._state.over_photo:
+            self._scene.show_photo(place_backdrop(self._state.subject) if self._state.over_photo else None)
+        self._painted = self._state
+
+    def _welcome(self, subject: Subject) -> None:
+        """Show another face as it was reconstructed, by the layer shown before."""
+        before = self._state
+        self._painted = None
+        self._state = replace(ViewerState.of(subject), layer=before.layer).with_over_photo(before.over_photo)
+        self._controls.show(self._state)
+        self._scene.look_from_photo(-float(subject.code.translation[2]) * METRES_PER_MM)
+
+    def _open_file(self, path: Path) -> Subject:
+        if not is_face_file(path):
+            return self._open_photo(read_photo(path))
+        record = read_face_record(path)
+        try:
+            return Subject.of(record, find_photo(path, record), self._head)
+        except IncompatibleCode as error:
+            raise IncompatibleCode(f"{path}: {error}") from error
+
+    def _open_photo(self, photo: Photo) -> Subject:
+        (face,) = self._reconstructor.reconstruct(photo)
+        return Subject.of(face.record, photo, self._head)
+
+    def _first_subject(self) -> Subject:
+        """The first file's face; of a folder whose first file cannot be shown, and without any, the mean face."""
+        for path in list(self._sources.values())[:1]:
+            try:
+                return self._open_file(path)
+            except FaceError as error:
+                if len(self._sources) == 1:
+                    raise
+                logger.warning("%s", error)
+        return Subject.of(mean_record(self._head.model.model_hash), None, self._head)
+
+    def _send(self, kind: str, client: viser.ClientHandle) -> None:
+        """Let the browser save the state as a file."""
+        content = {
+            "GLB": lambda: glb_file(self._reconstructor, self._head, self._state),
+            "JSON": lambda: json_file(self._head, self._state),
+            "PNG": lambda: png_file(self._head, self._state),
+        }[kind]()
+        stem = Path(self._state.subject.record.photo_name).stem
+        client.send_file_download(f"{stem}.{kind.lower()}", content, save_immediately=True)
+
+
+def _read_upload(name: str, content: bytes) -> Photo:
+    """Read a photo that came as bytes.
+
+    Raises:
+        PhotoUnreadable: it is none; the message begins with its name.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / (Path(name).name or "photo")
+        path.write_bytes(content)
+        try:
+            return replace(read_photo(path), path=None)
+        except PhotoUnreadable as error:
+            raise PhotoUnreadable(str(error).replace(f"{folder}/", "")) from None
