@@ -42,7 +42,7 @@ class Head:
         self.engine = engine or open_engine(DEFAULT_ENGINE, base)
         self.model = self.engine.model
         self.decoder = Decoder.of(self.model)
-        self._known_hashes = (base.model_hash, self.model.model_hash)
+        self.known_hashes = (base.model_hash, self.model.model_hash)
 
     @property
     def triangles(self) -> np.ndarray:
@@ -65,8 +65,8 @@ class Head:
         Raises:
             IncompatibleCode: the record is of another face model.
         """
-        if record.model_hash not in self._known_hashes:
-            known = " and ".join(self._known_hashes)
+        if record.model_hash not in self.known_hashes:
+            known = " and ".join(self.known_hashes)
             raise IncompatibleCode(f"it is of the face model {record.model_hash}, those here are {known}")
         code = FaceCode(
             shape=record.shape,

@@ -69,7 +69,8 @@ class Session:
         self._scene = Scene(server)
         subject = self._first_subject()
         self._controls = Controls(server.gui, self, list(sources))
-        self._state = ViewerState.of(subject)
+        self.state = ViewerState.of(subject)
+        """What is shown, or will be in a moment."""
         self._painted: ViewerState | None = None
         self._welcome(subject)
         self._update_page()
@@ -91,13 +92,13 @@ class Session:
             tasks.append(self._tasks.get())
         for task in tasks:
             self._try(task)
-        if self._state is not self._painted:
+        if self.state is not self._painted:
             self._update_page()
             time.sleep(LEAST_INTERVAL_S)
 
     def edit(self, edit: Edit) -> None:
         """See `Requests`."""
-        self._tasks.put(Task(lambda: self._set_state(edit(self._state))))
+        self._tasks.put(Task(lambda: self._set_state(edit(self.state))))
 
     def choose(self, name: str, client: viser.ClientHandle | None) -> None:
         """See `Requests`."""
@@ -131,21 +132,23 @@ class Session:
             notify(self._server, task.client, "Something went wrong", "The terminal says more.")
 
     def _set_state(self, state: ViewerState) -> None:
-        self._state = state
+        self.state = state
 
     def _update_page(self) -> None:
         """Paint the state, and send it."""
-        self._scene.show_head(encode_painted_mesh(paint(self._head, self._state)))
-        if self._painted is None or self._painted.over_photo != self._state.over_photo:
-            self._scene.show_photo(place_backdrop(self._state.subject) if self._state.over_photo else None)
-        self._painted = self._state
+        start = time.perf_counter()
+        self._scene.show_head(encode_painted_mesh(paint(self._head, self.state)))
+        if self._painted is None or self._painted.over_photo != self.state.over_photo:
+            self._scene.show_photo(place_backdrop(self.state.subject) if self.state.over_photo else None)
+        self._painted = self.state
+        logger.info("a head painted and sent in %.0f ms", 1e3 * (time.perf_counter() - start))
 
     def _welcome(self, subject: Subject) -> None:
         """Show another face as it was reconstructed, by the layer shown before."""
-        before = self._state
+        before = self.state
         self._painted = None
-        self._state = replace(ViewerState.of(subject), layer=before.layer).with_over_photo(before.over_photo)
-        self._controls.show(self._state)
+        self.state = replace(ViewerState.of(subject), layer=before.layer).with_over_photo(before.over_photo)
+        self._controls.show(self.state)
         self._scene.look_from_photo(-float(subject.code.translation[2]) * METRES_PER_MM)
 
     def _open_file(self, path: Path) -> Subject:
@@ -175,11 +178,11 @@ class Session:
     def _send(self, kind: str, client: viser.ClientHandle) -> None:
         """Let the browser save the state as a file."""
         content = {
-            "GLB": lambda: glb_file(self._reconstructor, self._head, self._state),
-            "JSON": lambda: json_file(self._head, self._state),
-            "PNG": lambda: png_file(self._head, self._state),
+            "GLB": lambda: glb_file(self._reconstructor, self._head, self.state),
+            "JSON": lambda: json_file(self._head, self.state),
+            "PNG": lambda: png_file(self._head, self.state),
         }[kind]()
-        stem = Path(self._state.subject.record.photo_name).stem
+        stem = Path(self.state.subject.record.photo_name).stem
         client.send_file_download(f"{stem}.{kind.lower()}", content, save_immediately=True)
 
 
