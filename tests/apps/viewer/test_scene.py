@@ -6,16 +6,16 @@ import pygltflib
 import trimesh
 
 from facefactor.apps.viewer.painting import paint
-from facefactor.apps.viewer.scene import encode_painted_mesh, place_backdrop
+from facefactor.apps.viewer.scene import camera_distance, encode_painted_mesh, place_backdrop
 from facefactor.apps.viewer.tone import apply_page_curve
 from facefactor.camera.projection import project_points
 
 
 def test_an_independent_reader_finds_the_mesh_in_metres_with_the_colours_that_the_page_will_show(head, state):
     mesh = paint(head, state)
-    content = encode_painted_mesh(mesh)
+    content = encode_painted_mesh(mesh, 0.5)
     (read,) = trimesh.load(io.BytesIO(content), file_type="glb", process=False).geometry.values()
-    np.testing.assert_allclose(read.vertices, mesh.vertices_camera / 1000.0, atol=1e-6)
+    np.testing.assert_allclose(read.vertices, mesh.vertices_camera / 1000.0 + (0.0, 0.0, 0.5), atol=1e-6)
     np.testing.assert_array_equal(read.faces, mesh.triangles)
     document = pygltflib.GLTF2.load_from_bytes(content)
     assert document.materials[0].extensions == {"KHR_materials_unlit": {}}
@@ -28,13 +28,15 @@ def test_an_independent_reader_finds_the_mesh_in_metres_with_the_colours_that_th
 def test_the_camera_sees_the_backdrop_as_the_photo(state):
     backdrop = place_backdrop(state.subject)
     (x, y, z), half_width, half_height = backdrop.centre, backdrop.width / 2, backdrop.height / 2
+    z -= camera_distance(state.subject)  # from the scene's frame to the camera's
     corners = np.array([(x - half_width, y + half_height, z), (x + half_width, y - half_height, z)])
     corners_px = project_points(corners, state.subject.record.camera.K)
     np.testing.assert_allclose(corners_px, [(0.0, 0.0), (512.0, 512.0)], atol=1e-6)
 
 
 def test_the_backdrop_stands_behind_the_head(head, state):
-    assert place_backdrop(state.subject).centre[2] < paint(head, state).vertices_camera[:, 2].min() / 1000.0
+    back = paint(head, state).vertices_camera[:, 2].min() / 1000.0 + camera_distance(state.subject)
+    assert place_backdrop(state.subject).centre[2] < back
 
 
 def test_without_a_photo_there_is_no_backdrop(state_without_photo):

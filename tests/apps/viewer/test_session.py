@@ -49,7 +49,7 @@ def test_the_face_of_a_file_is_shown_at_once(session, record):
 
 def test_a_hundred_moves_of_a_slider_are_one_head(session, monkeypatch):
     sent = []
-    monkeypatch.setattr(session_module, "encode_painted_mesh", lambda mesh: sent.append(mesh) or b"")
+    monkeypatch.setattr(session_module, "encode_painted_mesh", lambda mesh, _: sent.append(mesh) or b"")
     for step in range(1, 101):
         session.edit(lambda state, weight=step / 100: state.with_expression("jawOpen", weight))
     session.work()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 FIELD_OF_VIEW_RAD = 2.0 * math.atan(1.3 * 0.5 / FOCAL_PER_CROP_SIZE)
 """Vertical: that of a face's crop, and three tenths more."""
+NOMINAL_DISTANCE = 1.0
+"""Metres from the photo's camera to a head before one is there."""
 HEADS_KEPT = 2
 """The newest head, and the one that is seen until the browser has it."""
 
@@ -49,8 +51,7 @@ def open_server(port: int) -> viser.ViserServer:
     server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_width="large")
     server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+y")
-    server.initial_camera.position, server.initial_camera.look_at = (0.0, 0.0, 0.0), (0.0, 0.0, -1.0)
-    server.initial_camera.fov = FIELD_OF_VIEW_RAD
+    server.initial_camera.position, server.initial_camera.fov = (0.0, 0.0, NOMINAL_DISTANCE), FIELD_OF_VIEW_RAD
     return server
 
 
@@ -72,7 +73,8 @@ class Scene:
         self._heads: list[viser.GlbHandle] = []
         self._num_heads = 0
         self._photo: viser.ImageHandle | None = None
-        self._distance = 1.0
+        self._distance = NOMINAL_DISTANCE
+        server.on_client_connect(self._place_camera)
 
     def show_head(self, glb: bytes) -> None:
         """Show a head in place of the one before."""
@@ -110,12 +112,14 @@ class Scene:
             distance: metres to what they turn about; as before when left out.
         """
         self._distance = self._distance if distance is None else distance
-        target = (0.0, 0.0, -self._distance)
-        self._server.initial_camera.look_at = target
+        self._server.initial_camera.position = (0.0, 0.0, self._distance)
         for client in self._server.get_clients().values():
-            with client.atomic():
-                client.camera.position, client.camera.look_at = (0.0, 0.0, 0.0), target
-                client.camera.up_direction, client.camera.fov = (0.0, 1.0, 0.0), FIELD_OF_VIEW_RAD
+            self._place_camera(client)
+
+    def _place_camera(self, client: viser.ClientHandle) -> None:
+        with client.atomic():
+            client.camera.position, client.camera.look_at = (0.0, 0.0, self._distance), (0.0, 0.0, 0.0)
+            client.camera.up_direction, client.camera.fov = (0.0, 1.0, 0.0), FIELD_OF_VIEW_RAD
 
     def _keep_heads(self, count: int) -> None:
         while len(self._heads) > count:

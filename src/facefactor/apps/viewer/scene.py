@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the page's 3D scene is made of: the painted mesh as an unlit GLB, and where the photo stands behind it.
 
-The scene's frame is the photo's camera frame in metres: the camera at the origin, x right, y up, looking along -z. Seen
-from there, head and photo lie over each other as in the photo.
+The scene's frame is the photo's camera frame (x right, y up, z to the viewer) in metres, moved along z so that its
+origin, about which the page's view turns, is as far from the camera as the head: the camera is at (0, 0, distance) and
+looks at the origin. Seen from there, head and photo lie over each other as in the photo.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from facefactor.apps.viewer.subject import Subject, picture_frame
 from facefactor.apps.viewer.tone import undo_page_curve
 
 METRES_PER_MM = 1e-3
-BEHIND_HEAD_MM = 200.0
-"""From the head frame's origin, between the eyes, to the photo behind it: past the back of the head."""
+BEHIND_HEAD = 0.2
+"""Metres from the head frame's origin, between the eyes, to the photo behind it: past the back of the head."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +34,19 @@ class Backdrop:
     height: float
 
 
-def encode_painted_mesh(mesh: PaintedMesh) -> bytes:
-    """Return the GLB file of an unlit mesh with a colour at each vertex, metres."""
-    positions = (mesh.vertices_camera * METRES_PER_MM).astype("<f4")
+def camera_distance(subject: Subject) -> float:
+    """Metres from the photo's camera to the head, along the camera's axis."""
+    return -float(subject.code.translation[2]) * METRES_PER_MM
+
+
+def encode_painted_mesh(mesh: PaintedMesh, distance: float) -> bytes:
+    """Return the GLB file of an unlit mesh with a colour at each vertex, in the scene's frame.
+
+    Args:
+        mesh: in the camera frame.
+        distance: metres from the camera to the scene's origin.
+    """
+    positions = (mesh.vertices_camera * METRES_PER_MM + (0.0, 0.0, distance)).astype("<f4")
     colours = undo_page_curve(mesh.colours_linear).astype("<f4")
     indices = mesh.triangles.astype("<u4").reshape(-1)
     parts = (indices, positions, colours)
@@ -80,7 +91,7 @@ def place_backdrop(subject: Subject) -> Backdrop | None:
     if subject.photo_srgb is None:
         return None
     K, height, width = picture_frame(subject.record)
-    depth = (BEHIND_HEAD_MM - float(subject.code.translation[2])) * METRES_PER_MM
+    depth = camera_distance(subject) + BEHIND_HEAD
     across, down = depth / K[0, 0], depth / K[1, 1]
-    centre = ((width / 2 - K[0, 2]) * across, (K[1, 2] - height / 2) * down, -depth)
+    centre = ((width / 2 - K[0, 2]) * across, (K[1, 2] - height / 2) * down, -BEHIND_HEAD)
     return Backdrop(subject.photo_srgb, centre, width * across, height * down)

@@ -24,7 +24,7 @@ from facefactor.apps.viewer.downloads import glb_file, json_file, png_file
 from facefactor.apps.viewer.head import Head
 from facefactor.apps.viewer.page import Scene, notify
 from facefactor.apps.viewer.painting import paint
-from facefactor.apps.viewer.scene import METRES_PER_MM, encode_painted_mesh, place_backdrop
+from facefactor.apps.viewer.scene import camera_distance, encode_painted_mesh, place_backdrop
 from facefactor.apps.viewer.sources import find_photo, is_face_file
 from facefactor.apps.viewer.state import ViewerState
 from facefactor.apps.viewer.subject import Subject, mean_record
@@ -137,7 +137,8 @@ class Session:
     def _update_page(self) -> None:
         """Paint the state, and send it."""
         start = time.perf_counter()
-        self._scene.show_head(encode_painted_mesh(paint(self._head, self.state)))
+        mesh = paint(self._head, self.state)
+        self._scene.show_head(encode_painted_mesh(mesh, camera_distance(self.state.subject)))
         if self._painted is None or self._painted.over_photo != self.state.over_photo:
             self._scene.show_photo(place_backdrop(self.state.subject) if self.state.over_photo else None)
         self._painted = self.state
@@ -149,7 +150,7 @@ class Session:
         self._painted = None
         self.state = replace(ViewerState.of(subject), layer=before.layer).with_over_photo(before.over_photo)
         self._controls.show(self.state)
-        self._scene.look_from_photo(-float(subject.code.translation[2]) * METRES_PER_MM)
+        self._scene.look_from_photo(camera_distance(subject))
 
     def _open_file(self, path: Path) -> Subject:
         if not is_face_file(path):
