@@ -7,6 +7,7 @@ when another face comes, hand nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +39,7 @@ OVER_PHOTO_LABEL = "Over the photo"
 VIEW_LABEL = "View of the photo"
 RESET_LABEL = "As reconstructed"
 NEUTRAL_LABEL = "Neutral"
+ZERO_WIDTH_SPACE = "\u200b"
 SAVE_KINDS = ("GLB", "JSON", "PNG")
 
 
@@ -58,6 +60,11 @@ class Requests(Protocol):
 
     def reset_view(self) -> None:
         """Look from the photo's camera again."""
+
+
+def label_of(expression: str) -> str:
+    """An expression's name that can go on in the next line before each capital: narrow columns cut words anywhere."""
+    return re.sub("(?=[A-Z])", ZERO_WIDTH_SPACE, expression)
 
 
 class Controls:
@@ -153,7 +160,8 @@ class Controls:
                 with self._gui.add_folder(folder, expand_by_default=False):
                     for name in EXPRESSION_NAMES:
                         if name.startswith(beginnings):
-                            sliders[name] = self._add_slider(name, 0.0, 1.0, ViewerState.with_expression, name)
+                            change = ViewerState.with_expression
+                            sliders[name] = self._add_slider(label_of(name), 0.0, 1.0, change, name)
         return [sliders[name] for name in EXPRESSION_NAMES]
 
     def _neutralise(self, state: ViewerState) -> ViewerState:

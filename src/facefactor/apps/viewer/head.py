@@ -43,6 +43,7 @@ class Head:
         self.model = self.engine.model
         self.decoder = Decoder.of(self.model)
         self.known_hashes = (base.model_hash, self.model.model_hash)
+        """Of the face models whose records can be looked at: the base and the corrected one."""
 
     @property
     def triangles(self) -> np.ndarray:

@@ -2,8 +2,8 @@
 """What the page's 3D scene is made of: the painted mesh as an unlit GLB, and where the photo stands behind it.
 
 The scene's frame is the photo's camera frame (x right, y up, z to the viewer) in metres, moved along z so that its
-origin, about which the page's view turns, is as far from the camera as the head: the camera is at (0, 0, distance) and
-looks at the origin. Seen from there, head and photo lie over each other as in the photo.
+origin, about which the page's view turns, is as far from the camera as the middle of the head: the camera is at
+(0, 0, distance) and looks at the origin. Seen from there, head and photo lie over each other as in the photo.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from facefactor.apps.viewer.subject import Subject, picture_frame
 from facefactor.apps.viewer.tone import undo_page_curve
 
 METRES_PER_MM = 1e-3
-BEHIND_HEAD = 0.2
-"""Metres from the head frame's origin, between the eyes, to the photo behind it: past the back of the head."""
+EYES_TO_MIDDLE_MM = 60.0
+"""From the head frame's origin, between the eyes, back to the middle of the head."""
+BEHIND_MIDDLE = 0.14
+"""Metres from there back to the photo: past the back of the head."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +37,8 @@ class Backdrop:
 
 
 def camera_distance(subject: Subject) -> float:
-    """Metres from the photo's camera to the head, along the camera's axis."""
-    return -float(subject.code.translation[2]) * METRES_PER_MM
+    """Metres from the photo's camera to the middle of the head, along the camera's axis."""
+    return (EYES_TO_MIDDLE_MM - float(subject.code.translation[2])) * METRES_PER_MM
 
 
 def encode_painted_mesh(mesh: PaintedMesh, distance: float) -> bytes:
@@ -91,7 +93,7 @@ def place_backdrop(subject: Subject) -> Backdrop | None:
     if subject.photo_srgb is None:
         return None
     K, height, width = picture_frame(subject.record)
-    depth = camera_distance(subject) + BEHIND_HEAD
+    depth = camera_distance(subject) + BEHIND_MIDDLE
     across, down = depth / K[0, 0], depth / K[1, 1]
-    centre = ((width / 2 - K[0, 2]) * across, (K[1, 2] - height / 2) * down, -BEHIND_HEAD)
+    centre = ((width / 2 - K[0, 2]) * across, (K[1, 2] - height / 2) * down, -BEHIND_MIDDLE)
     return Backdrop(subject.photo_srgb, centre, width * across, height * down)
