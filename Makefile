@@ -1,6 +1,8 @@
 # Two commands for a fresh machine; each makes its own virtual environment and installs what it needs.
 #   make demo   reconstruct the sample photo into out/demo
 #   make test   lint, type-check and run the tests
+# and, beside them,
+#   make docs   the API reference, as pages in out/site
 
 # mediapipe, the landmark teacher, has wheels for Python 3.11 and 3.12.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -11,7 +13,7 @@ PIP := pip install --quiet --disable-pip-version-check
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/python examples/sample_photo.py out/demo/astronaut.png
@@ -22,6 +24,9 @@ test: .venv-test/installed
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
 	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+docs: .venv-test/installed
+	.venv-test/bin/python -m mkdocs build --strict
 
 .venv-demo/installed: pyproject.toml Makefile
 	$(call make-venv,.venv-demo)
@@ -34,7 +39,7 @@ test: .venv-test/installed
 	.venv-test/bin/$(PIP) "$(TORCH)+cpu" 2>/dev/null \
 		|| .venv-test/bin/$(PIP) --retries 1 --index-url https://download.pytorch.org/whl/cpu "$(TORCH)" 2>/dev/null \
 		|| .venv-test/bin/$(PIP) "$(TORCH)"
-	.venv-test/bin/$(PIP) --editable ".[train,prepare,build,export,tensorboard,view,dev]"
+	.venv-test/bin/$(PIP) --editable ".[train,prepare,build,export,exr,tensorboard,view,docs,dev]"
 	touch $@
 
 define make-venv

@@ -9,7 +9,7 @@
     ├── AssetMissing          a file of the package or of the user is not there
     ├── IncompatibleCode      a face code made for another model or schema version
     ├── OutputUnwritable      the output folder or file cannot be written
-    └── PortTaken             the port of a page is another program's
+    └── WrongArgument         an argument of a command that names nothing there is
 
 Each message is one sentence that names the file and the cause. Programming mistakes raise ValueError or TypeError.
 """
@@ -50,8 +50,8 @@ class OutputUnwritable(FaceError):
     """The output folder or file cannot be written."""
 
 
-class PortTaken(FaceError):
-    """The port that a page should be served on belongs to another program."""
+class WrongArgument(FaceError):
+    """An argument of a command makes no sense, such as a light that there is not."""
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:

@@ -51,8 +51,7 @@ def test_a_port_that_is_taken_is_one_sentence_and_exit_code_2(taken_port, capsys
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        f"facefactor: port {taken_port} of this machine cannot be used, perhaps another program does; "
-        "choose one with --port\n"
+        f"facefactor: --port {taken_port}: cannot be served on this machine, where another program may use it\n"
     )
 
 

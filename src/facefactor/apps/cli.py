@@ -94,6 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add_command in (
         _add_reconstruct,
+        _add_relight,
+        _add_edit,
         _add_view,
         _add_prepare,
         _add_synthesize,
@@ -141,6 +143,71 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON per face on stdout")
     parser.set_defaults(handler="facefactor.apps.reconstruct:run")
+
+
+def _add_relight(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "relight",
+        parents=[verbosity],
+        help="put a photo's face under another light",
+        description="Multiply the photo by the ratio of new to old shading: its detail, hair and background stay.",
+    )
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
+    _add_light_options(parser, required=True)
+    parser.add_argument("--out", required=True, type=Path, metavar="PICTURE.png", help="file to write")
+    parser.add_argument(
+        "--faces", choices=["largest", "all"], default="largest", help="which faces to relight (default: largest)"
+    )
+    parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help=f"default: {DEFAULT_ENGINE}")
+    parser.set_defaults(handler="facefactor.apps.edit:run_relight")
+
+
+def _add_edit(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "edit",
+        parents=[verbosity],
+        help="change a face and put it back into its photo",
+        description="Change expression, shape, skin or light of a face that `reconstruct` wrote. What is written "
+        "follows the ending: .png the photo with the changed face, .json its numbers, .glb its head.",
+    )
+    parser.add_argument("face", type=Path, metavar="FACE.json", help="of `reconstruct`")
+    parser.add_argument(
+        "--photo",
+        type=Path,
+        metavar="PHOTO",
+        help="that the face is from (default: its name, beside FACE.json or above)",
+    )
+    parser.add_argument(
+        "--expression", nargs="+", default=[], metavar="NAME=WEIGHT", help="such as mouthSmileLeft=0.8 jawOpen=0.2"
+    )
+    parser.add_argument(
+        "--shape", nargs="+", default=[], metavar="K=VALUE", help="coefficients 0 to 79, in standard deviations"
+    )
+    parser.add_argument("--shape-from", type=Path, metavar="OTHER.json", help="take the shape of another face")
+    parser.add_argument("--reflectance-from", type=Path, metavar="OTHER.json", help="take the skin of another face")
+    _add_light_options(parser, required=False)
+    parser.add_argument(
+        "--out", required=True, action="append", type=Path, metavar="FILE", help=".png, .json or .glb; may repeat"
+    )
+    parser.set_defaults(handler="facefactor.apps.edit:run_edit")
+
+
+def _add_light_options(parser: argparse.ArgumentParser, required: bool) -> None:
+    parser.add_argument(
+        "--light",
+        required=required,
+        metavar="LIGHT",
+        help="ambient, studio, front, left, right, top or sunset; AZIMUTH,ELEVATION of a lamp in degrees, 0,0 at the "
+        "camera, to image right and up; or an .hdr or .exr panorama",
+    )
+    parser.add_argument(
+        "--turn", type=float, default=0.0, metavar="DEG", help="turn the light to image right (default: 0)"
+    )
+    parser.add_argument(
+        "--as-strong-as-it-is",
+        action="store_true",
+        help="take the light's own strength and white, where an albedo of one gives 1 (default: the photo's)",
+    )
 
 
 def _add_view(commands: Commands, verbosity: argparse.ArgumentParser) -> None:

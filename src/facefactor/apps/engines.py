@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facefactor.errors import IncompatibleCode, require
 from facefactor.face.correctives import LEARNED_FILE, corrected_model, load_correctives
-from facefactor.face.model import FaceModel
+from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.engine import ASSETS, EncoderEngine, Engine
 from facefactor.infer.predictor import ENCODER_FILE
 from facefactor.photo.landmarks import LandmarkDetector
@@ -70,6 +70,23 @@ def _open_learned_model(path: Path, model: FaceModel, num_threads: int | None) -
         raise IncompatibleCode(f"{path}: holds corrections without an encoder that answers them")
     corrected = corrected_model(model, correctives)
     return EncoderEngine(MULTILEVEL, corrected, path, num_threads, correctives.encoder_graph)
+
+
+def open_face_model(model_hash: str) -> FaceModel:
+    """Make the shipped face model of a hash ready: the base model, or that with the learned corrections.
+
+    Raises:
+        IncompatibleCode: none of those that ship has this hash.
+    """
+    base = load_face_model()
+    if model_hash == base.model_hash:
+        return base
+    learned = corrected_model(base, load_correctives(SHIPPED_MODEL))
+    if model_hash == learned.model_hash:
+        return learned
+    raise IncompatibleCode(
+        f"the face is of the face model {model_hash}, here are {base.model_hash} and {learned.model_hash}"
+    )
 
 
 def open_landmark_detector(name: str = "network") -> LandmarkDetector:

@@ -26,7 +26,7 @@ from facefactor.export.glb import GlbMesh
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.export.row import lay_out_row
 from facefactor.export.texture import TextureAtlas
-from facefactor.face.albedo import albedo_from_log
+from facefactor.face.albedo import subdivided_albedo
 from facefactor.face.fade import face_opacity
 from facefactor.face.linear_bases import JAW_OPEN, MOUTH_CLOSE, bound_mouth_close
 from facefactor.face.model import FaceModel, load_face_model
@@ -143,8 +143,7 @@ class Reconstructor:
 
     def albedo(self, code: FaceCode[np.ndarray]) -> np.ndarray:
         """(S, 3) linear albedo at the subdivided vertices, of which the first V are the native ones."""
-        variation = np.tensordot(code.full_reflectance, self.model.reflectance_basis, axes=1)
-        return albedo_from_log(self.model.log_albedo_mean + variation)
+        return subdivided_albedo(self.model, code.full_reflectance)
 
     def skin(self, face: DescribedFace) -> VisibleSkin:
         """The skin over which the photometric error is taken."""

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
         IncompatibleCode: the file is no face's JSON, or one of another face model.
         MissingExtra: viser is not installed.
         PhotoError: the photo cannot be read, or shows no face.
-        PortTaken: another program listens on the port.
+        WrongArgument: another program listens on the port.
     """
     sources = find_sources(options.path) if options.path is not None else {}
     server = open_server(options.port)
@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{url} shows the face; Ctrl-C ends it", flush=True)
         if options.browser and has_screen():
             webbrowser.open(url)
+        # All that computes is imported behind the server's start, so that the page answers at once.
         from facefactor.apps.viewer.head import Head
         from facefactor.apps.viewer.session import Session
 

@@ -6,11 +6,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from facefactor.arrays import Array, array_namespace
-from facefactor.face.model import ALBEDO_RANGE
+from facefactor.face.model import ALBEDO_RANGE, FaceModel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+def subdivided_albedo(
+    model: FaceModel, full_reflectance: Float[np.ndarray, " coeffs"]
+) -> Float[np.ndarray, "subdivided 3"]:
+    """Linear albedo of one face at the subdivided vertices, of which the first are the native ones (numpy)."""
+    variation = np.tensordot(full_reflectance, model.reflectance_basis, axes=1)
+    return albedo_from_log(model.log_albedo_mean + variation)
 
 
 def albedo_from_log(log_albedo: Float[Array, "*batch"], channel_axis: int = -1) -> Float[Array, "*batch"]:

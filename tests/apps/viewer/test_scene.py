@@ -26,7 +26,7 @@ def test_an_independent_reader_finds_the_mesh_in_metres_with_the_colours_that_th
 
 
 def test_the_camera_sees_the_backdrop_as_the_photo(state):
-    backdrop = place_backdrop(state.subject)
+    backdrop = place_backdrop(state.with_over_photo(True))
     (x, y, z), half_width, half_height = backdrop.centre, backdrop.width / 2, backdrop.height / 2
     z -= camera_distance(state.subject)  # from the scene's frame to the camera's
     corners = np.array([(x - half_width, y + half_height, z), (x + half_width, y - half_height, z)])
@@ -36,8 +36,9 @@ def test_the_camera_sees_the_backdrop_as_the_photo(state):
 
 def test_the_backdrop_stands_behind_the_head(head, state):
     back = paint(head, state).vertices_camera[:, 2].min() / 1000.0 + camera_distance(state.subject)
-    assert place_backdrop(state.subject).centre[2] < back
+    assert place_backdrop(state.with_over_photo(True)).centre[2] < back
 
 
-def test_without_a_photo_there_is_no_backdrop(state_without_photo):
-    assert place_backdrop(state_without_photo.subject) is None
+def test_there_is_no_backdrop_unless_the_face_is_laid_over_its_photo(state, state_without_photo):
+    assert place_backdrop(state) is None
+    assert place_backdrop(state_without_photo.with_over_photo(True)) is None

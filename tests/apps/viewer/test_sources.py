@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from facefactor.apps.viewer import sources
-from facefactor.apps.viewer.sources import find_photo, find_sources
+from facefactor.apps.viewer.sources import find_sources
 from facefactor.errors import AssetMissing
 from facefactor.export.record import write_face_record
 
@@ -40,15 +40,3 @@ def test_a_large_folder_is_cut_and_that_is_said(tmp_path, monkeypatch, caplog):
         save_picture(tmp_path / f"{number}.png", 4, 4)
     assert list(find_sources(tmp_path)) == ["0.png", "1.png"]
     assert "of 3 files the first 2" in caplog.text
-
-
-@pytest.mark.parametrize("place", ["faces/astronaut", "faces", "."])
-def test_the_photo_of_a_face_is_found_beside_it_and_in_two_folders_above(tmp_path, record, place):
-    save_picture(tmp_path / place / "astronaut.png")
-    assert find_photo(tmp_path / "faces" / "astronaut" / "0.json", record).width == 512
-
-
-def test_a_picture_of_another_size_and_a_broken_one_are_not_the_faces_photo(tmp_path, record):
-    save_picture(tmp_path / "faces" / "astronaut.png", width=300)
-    (tmp_path / "astronaut.png").write_text("no picture")
-    assert find_photo(tmp_path / "faces" / "0.json", record) is None

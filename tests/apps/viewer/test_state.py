@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from facefactor.apps.viewer.state import Layer, lamp_light
+from facefactor.apps.viewer.state import Layer
 from facefactor.code.names import EXPRESSION_NAMES
-from facefactor.light.spherical_harmonics import dominant_direction
+from facefactor.light.source import light_from_direction
 
 
 def changed_numbers(before, after) -> np.ndarray:
@@ -27,14 +27,10 @@ def test_a_component_slider_changes_that_component_alone(state, change, place):
     assert after.code.pack()[place] == -2.5
 
 
-def test_a_lamp_lights_from_where_its_angles_say():
-    direction = dominant_direction(lamp_light(90.0, 0.0))
-    np.testing.assert_allclose(direction, (1.0, 0.0, 0.0), atol=1e-6)
-    np.testing.assert_allclose(dominant_direction(lamp_light(0.0, 90.0)), (0.0, 1.0, 0.0), atol=1e-6)
-
-
 def test_all_changes_of_the_face_can_be_undone_and_the_layer_stays(state):
-    changed = state.with_layer(Layer.SHADING).with_shape(0, 3.0).without_expression().with_light(lamp_light(30, 0))
+    changed = (
+        state.with_layer(Layer.SHADING).with_shape(0, 3.0).without_expression().with_light(light_from_direction(30, 0))
+    )
     assert not changed.code.expression.any()
     undone = changed.as_reconstructed()
     assert changed_numbers(state, undone).size == 0
@@ -42,5 +38,6 @@ def test_all_changes_of_the_face_can_be_undone_and_the_layer_stays(state):
 
 
 def test_without_its_photo_a_face_is_not_laid_over_it(state, state_without_photo):
-    assert state.with_over_photo(True).over_photo
-    assert not state_without_photo.with_over_photo(True).over_photo
+    assert state.photo_behind is None
+    assert state.with_over_photo(True).photo_behind is state.subject.photo_srgb
+    assert state_without_photo.with_over_photo(True).photo_behind is None

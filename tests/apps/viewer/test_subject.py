@@ -18,7 +18,7 @@ def test_a_frame_is_no_larger_than_asked_and_sees_what_the_photo_saw(record):
 
 
 def test_a_small_photo_is_kept_as_it_is(state, photo):
-    np.testing.assert_array_equal(state.subject.photo_srgb, photo.srgb)
+    np.testing.assert_allclose(state.subject.photo_srgb, photo.srgb / 255.0, atol=1e-6)
 
 
 def test_the_detail_brings_the_face_nearer_to_its_photo(head, state, photo):

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from facefactor.apps.viewer.state import Layer, ViewerState, lamp_light
+from facefactor.apps.viewer.state import Layer, ViewerState
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.light.presets import PRESETS, preset_light
+from facefactor.light.source import light_from_direction
 
 if TYPE_CHECKING:
     import viser
@@ -147,7 +148,7 @@ class Controls:
         if name == PHOTO_LIGHT:
             self._requests.edit(lambda state: state.with_light(state.subject.code.illumination))
         elif name == LAMP_LIGHT:
-            self._edit(ViewerState.with_light, lamp_light(self._azimuth.value, self._elevation.value))
+            self._edit(ViewerState.with_light, light_from_direction(self._azimuth.value, self._elevation.value))
         else:
             self._edit(ViewerState.with_light, preset_light(name))
 

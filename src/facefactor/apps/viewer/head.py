@@ -6,44 +6,39 @@ Place in the flow: a record's numbers → `code_of` → `surface_camera` and `al
 one, of which the base is the part whose corrections are zero.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np
 
 from facefactor.apps.cli import DEFAULT_ENGINE
 from facefactor.apps.engines import open_engine
-from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle, move_to_camera
 from facefactor.code.face_code import REFLECTANCE_SIZE, SHAPE_SIZE, FaceCode
+from facefactor.edit import posed_head
 from facefactor.errors import IncompatibleCode
 from facefactor.export.record import FaceRecord
-from facefactor.face.albedo import albedo_from_log
+from facefactor.face.albedo import subdivided_albedo
 from facefactor.face.fade import face_opacity
-from facefactor.face.model import FaceModel, load_face_model
+from facefactor.face.model import load_face_model
 from facefactor.fit.detail import DetailTransfer
 from facefactor.infer.decoder import Decoder
-from facefactor.infer.engine import Engine
 
 
 class Head:
-    """A face model whose heads are looked at.
-
-    Args:
-        model: the base face model; the shipped one by default.
-        engine: whose face model, which corrects the base, heads are made with; the default one by default.
+    """The default engine's face model, whose heads are looked at, with the engine.
 
     Raises:
         AssetMissing: the engine's weights are not there.
     """
 
-    def __init__(self, model: FaceModel | None = None, engine: Engine | None = None) -> None:
-        base = model or load_face_model()
-        self.engine = engine or open_engine(DEFAULT_ENGINE, base)
+    def __init__(self) -> None:
+        base = load_face_model()
+        self.engine = open_engine(DEFAULT_ENGINE, base)
         self.model = self.engine.model
         self.decoder = Decoder.of(self.model)
         self.known_hashes = (base.model_hash, self.model.model_hash)
         """Of the face models whose records can be looked at: the base and the corrected one."""
+        # Computing the albedo takes as long as all the rest, and most controls leave it as it is.
+        self._albedo = functools.lru_cache(maxsize=1)(self._compute_albedo)
 
     @property
     def triangles(self) -> np.ndarray:
@@ -68,38 +63,25 @@ class Head:
         """
         if record.model_hash not in self.known_hashes:
             known = " and ".join(self.known_hashes)
-            raise IncompatibleCode(f"it is of the face model {record.model_hash}, those here are {known}")
-        code = FaceCode(
-            shape=record.shape,
-            expression=record.expression,
-            reflectance=record.reflectance,
-            rotation=axis_angle_from_matrix(record.camera.R),
-            translation=record.camera.t,
-            illumination=record.illumination,
-            geometry_corrective=_padded(record.geometry_corrective, len(self.model.shape_basis) - SHAPE_SIZE),
-            reflectance_corrective=_padded(
-                record.reflectance_corrective, len(self.model.reflectance_basis) - REFLECTANCE_SIZE
-            ),
+            raise IncompatibleCode(f"the face is of the face model {record.model_hash}, here are {known}")
+        code = posed_head.code_of(record)
+        return code.with_correctives(
+            _padded(code.geometry_corrective, len(self.model.shape_basis) - SHAPE_SIZE),
+            _padded(code.reflectance_corrective, len(self.model.reflectance_basis) - REFLECTANCE_SIZE),
         )
-        return code.map(lambda part: part.astype(np.float32))
 
     def surface_camera(self, code: FaceCode[np.ndarray]) -> np.ndarray:
         """(S, 3) the posed subdivided surface, camera frame, millimetres."""
-        (native,) = self.decoder.vertices(code.full_shape[None], code.expression[None])
-        R = matrix_from_axis_angle(code.rotation)
-        return move_to_camera(self.model.subdivision @ native, R, code.translation)
+        return posed_head.surface_camera(self.model, self.decoder, code)
 
     def albedo(self, code: FaceCode[np.ndarray]) -> np.ndarray:
         """(S, 3) linear albedo at the subdivided vertices."""
         return self._albedo(code.full_reflectance.tobytes())
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - a viewer's head lives as long as the program
-    def _albedo(self, full_reflectance: bytes) -> np.ndarray:
-        coefficients = np.frombuffer(full_reflectance, dtype=np.float32)
-        variation = np.tensordot(coefficients, self.model.reflectance_basis, axes=1)
-        return albedo_from_log(self.model.log_albedo_mean + variation)
+    def _compute_albedo(self, full_reflectance: bytes) -> np.ndarray:
+        return subdivided_albedo(self.model, np.frombuffer(full_reflectance, dtype=np.float32))
 
 
 def _padded(corrections: np.ndarray, count: int) -> np.ndarray:
     """The corrections, or as many zeros where the record is of the base model."""
-    return corrections if len(corrections) == count else np.zeros(count)
+    return corrections if len(corrections) == count else np.zeros(count, dtype=np.float32)

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from facefactor.errors import PortTaken, require
+from facefactor.errors import WrongArgument, require
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def open_server(port: int) -> viser.ViserServer:
 
     Raises:
         MissingExtra: viser is not installed.
-        PortTaken: another program listens there.
+        WrongArgument: another program listens there.
     """
     viser_module = require("viser", "view", "viewing faces")
     _check_free(port)
@@ -47,7 +47,7 @@ def open_server(port: int) -> viser.ViserServer:
         server = viser_module.ViserServer(host=HOST, port=port, label="facefactor", verbose=False)
     if port not in (0, server.get_port()):
         close_server(server)
-        raise PortTaken(_taken(port))
+        raise WrongArgument(_taken(port))
     server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_width="large")
     server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+y")
@@ -133,17 +133,17 @@ def notify(server: viser.ViserServer, client: viser.ClientHandle | None, title: 
 
 
 def _check_free(port: int) -> None:
-    """Raise PortTaken where another program listens; viser would quietly take the next port."""
+    """Raise WrongArgument where another program listens; viser would quietly take the next port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise PortTaken(_taken(port)) from error
+            raise WrongArgument(_taken(port)) from error
 
 
 def _taken(port: int) -> str:
-    return f"port {port} of this machine cannot be used, perhaps another program does; choose one with --port"
+    return f"--port {port}: cannot be served on this machine, where another program may use it"
 
 
 @contextlib.contextmanager

@@ -44,12 +44,11 @@ def paint(head: Head, state: ViewerState) -> PaintedMesh:
     surface = head.surface_camera(state.code)
     albedo, light = _albedo_and_light(head, state)
     colours = np.clip(shade(albedo, vertex_normals(surface, head.triangles), light), 0.0, 1.0)
-    if not state.over_photo or state.subject.photo_srgb is None:
+    photo = state.photo_behind
+    if photo is None:
         return PaintedMesh(surface, head.triangles, colours)
     K, _, _ = picture_frame(state.subject.record)
-    photo_srgb = state.subject.photo_srgb.astype(np.float32) / 255.0
-    (behind_srgb,) = sample_picture(photo_srgb[None], project_points(surface, K)[None])
-    behind = srgb_to_linear(behind_srgb).astype(np.float32)
+    behind = srgb_to_linear(sample_picture(photo[None], project_points(surface, K)[None])[0])
     opacity = head.opacity[:, None]
     shown = head.triangles[(head.opacity[head.triangles] > 0.0).any(axis=1)]
     return PaintedMesh(surface, shown, np.clip(behind + opacity * (colours - behind), 0.0, 1.0))
@@ -60,9 +59,9 @@ def draw_picture(head: Head, state: ViewerState) -> np.ndarray:
     K, height, width = picture_frame(state.subject.record)
     view = View(head.surface_camera(state.code), K, head.triangles, height, width)
     albedo, light = _albedo_and_light(head, state)
-    if not state.over_photo or state.subject.photo_srgb is None:
+    photo = state.photo_behind
+    if photo is None:
         return view.picture(albedo, light, np.full((height, width, 3), BACKGROUND_SRGB, dtype=np.float32))
-    photo = state.subject.photo_srgb.astype(np.float32) / 255.0
     picture = view.picture(albedo, light, photo)
     return photo + view.blend(head.opacity[:, None]) * (picture - photo)
 

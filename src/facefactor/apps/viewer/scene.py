@@ -14,6 +14,7 @@ import numpy as np
 import pygltflib as gltf
 
 from facefactor.apps.viewer.painting import PaintedMesh
+from facefactor.apps.viewer.state import ViewerState
 from facefactor.apps.viewer.subject import Subject, picture_frame
 from facefactor.apps.viewer.tone import undo_page_curve
 
@@ -88,12 +89,13 @@ def encode_painted_mesh(mesh: PaintedMesh, distance: float) -> bytes:
     return b"".join(document.save_to_bytes())
 
 
-def place_backdrop(subject: Subject) -> Backdrop | None:
-    """Stand the photo behind the head, so large that the camera sees it as it was taken; None without a photo."""
-    if subject.photo_srgb is None:
+def place_backdrop(state: ViewerState) -> Backdrop | None:
+    """Stand the photo behind the face, so large that the camera sees it as it was taken; None where none is shown."""
+    photo, subject = state.photo_behind, state.subject
+    if photo is None:
         return None
     K, height, width = picture_frame(subject.record)
     depth = camera_distance(subject) + BEHIND_MIDDLE
     across, down = depth / K[0, 0], depth / K[1, 1]
     centre = ((width / 2 - K[0, 2]) * across, (K[1, 2] - height / 2) * down, -BEHIND_MIDDLE)
-    return Backdrop(subject.photo_srgb, centre, width * across, height * down)
+    return Backdrop(np.rint(255.0 * photo).astype(np.uint8), centre, width * across, height * down)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facefactor.api import load_face
 from facefactor.apps.reconstruction import Reconstructor
 from facefactor.apps.viewer.controls import Controls, Edit
 from facefactor.apps.viewer.downloads import glb_file, json_file, png_file
@@ -25,11 +26,10 @@ from facefactor.apps.viewer.head import Head
 from facefactor.apps.viewer.page import Scene, notify
 from facefactor.apps.viewer.painting import paint
 from facefactor.apps.viewer.scene import camera_distance, encode_painted_mesh, place_backdrop
-from facefactor.apps.viewer.sources import find_photo, is_face_file
+from facefactor.apps.viewer.sources import is_face_file
 from facefactor.apps.viewer.state import ViewerState
 from facefactor.apps.viewer.subject import Subject, mean_record
 from facefactor.errors import FaceError, IncompatibleCode, PhotoUnreadable
-from facefactor.export.record import read_face_record
 from facefactor.photo.read import Photo, read_photo
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Session:
         mesh = paint(self._head, self.state)
         self._scene.show_head(encode_painted_mesh(mesh, camera_distance(self.state.subject)))
         if self._painted is None or self._painted.over_photo != self.state.over_photo:
-            self._scene.show_photo(place_backdrop(self.state.subject) if self.state.over_photo else None)
+            self._scene.show_photo(place_backdrop(self.state))
         self._painted = self.state
         logger.info("a head painted and sent in %.0f ms", 1e3 * (time.perf_counter() - start))
 
@@ -155,9 +155,9 @@ class Session:
     def _open_file(self, path: Path) -> Subject:
         if not is_face_file(path):
             return self._open_photo(read_photo(path))
-        record = read_face_record(path)
+        face = load_face(path)
         try:
-            return Subject.of(record, find_photo(path, record), self._head)
+            return Subject.of(face.record, face.photo, self._head)
         except IncompatibleCode as error:
             raise IncompatibleCode(f"{path}: {error}") from error
 

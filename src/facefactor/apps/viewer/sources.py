@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files that a viewer can show: a photo, a face's JSON, or a folder of either.
-
-The photo of a JSON is looked for by its name and size beside the JSON and in the two folders above, which is where it
-is after `facefactor reconstruct p.jpg --out faces`, whose JSON is `faces/p/0.json`.
-"""
+"""The files that a viewer can show: a photo, a face's JSON, or a folder of either."""
 
 import logging
 from pathlib import Path
 
-from facefactor.errors import AssetMissing, PhotoUnreadable
-from facefactor.export.record import FaceRecord
-from facefactor.photo.read import PHOTO_SUFFIXES, Photo, read_photo
+from facefactor.errors import AssetMissing
+from facefactor.photo.read import PHOTO_SUFFIXES
 
 MOST_SOURCES = 500
 """Files of a folder that the page offers."""
-FOLDERS_UP = 2
 
 logger = logging.getLogger(__name__)
 
@@ -46,20 +40,3 @@ def find_sources(path: Path) -> dict[str, Path]:
 def is_face_file(path: Path) -> bool:
     """Whether a file is taken for a face's JSON rather than for a photo."""
     return path.suffix.lower() == ".json"
-
-
-def find_photo(json_path: Path, record: FaceRecord) -> Photo | None:
-    """The photo of a face's JSON, if a picture of its name and size is near; None otherwise."""
-    folder = json_path.resolve().parent
-    for place in (folder, *folder.parents[:FOLDERS_UP]):
-        candidate = place / Path(record.photo_name).name
-        if not candidate.is_file():
-            continue
-        try:
-            photo = read_photo(candidate)
-        except PhotoUnreadable as error:
-            logger.info("%s", error)
-            continue
-        if (photo.width, photo.height) == (record.photo_width, record.photo_height):
-            return photo
-    return None

@@ -14,11 +14,6 @@ import numpy as np
 from facefactor.apps.viewer.subject import Subject
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
-from facefactor.light.presets import direction_from_angles_deg
-from facefactor.light.spherical_harmonics import ambient_light, directional_light
-
-LAMP_AMBIENT, LAMP_STRENGTH = 0.15, 1.0
-"""Of the light whose direction is chosen, linear: white, like the presets of one lamp."""
 
 
 class Layer(StrEnum):
@@ -42,12 +37,17 @@ class ViewerState:
     """The face as it was changed, in the photo's camera; its light is the one shown."""
     layer: Layer = Layer.LIT
     over_photo: bool = False
-    """The face is laid over its photo, in place of the whole head before nothing."""
+    """The face is laid over its photo, if that is at hand, in place of the whole head before nothing."""
 
     @classmethod
     def of(cls, subject: Subject) -> ViewerState:
         """Show a face as it was reconstructed."""
         return cls(subject, subject.code)
+
+    @property
+    def photo_behind(self) -> np.ndarray | None:
+        """The photo that the face is laid over; None when it is not."""
+        return self.subject.photo_srgb if self.over_photo else None
 
     def with_expression(self, name: str, weight: float) -> ViewerState:
         """Copy with one expression weight, in [0, 1], changed; `name` is one of EXPRESSION_NAMES."""
@@ -80,19 +80,8 @@ class ViewerState:
         return replace(self, layer=layer)
 
     def with_over_photo(self, over_photo: bool) -> ViewerState:
-        """Copy that lays the face over its photo, or not; without a photo it never does."""
-        return replace(self, over_photo=over_photo and self.subject.photo_srgb is not None)
-
-
-def lamp_light(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
-    """A white lamp with a little light from everywhere, (9, 3).
-
-    Args:
-        azimuth_deg: 0 at the camera, positive to image right.
-        elevation_deg: positive upwards.
-    """
-    direction = direction_from_angles_deg(azimuth_deg, elevation_deg)
-    return ambient_light(np.full(3, LAMP_AMBIENT)) + directional_light(direction, np.full(3, LAMP_STRENGTH))
+        """Copy that lays the face over its photo, or not."""
+        return replace(self, over_photo=over_photo)
 
 
 def _with_entry(part: np.ndarray, index: int, value: float) -> np.ndarray:

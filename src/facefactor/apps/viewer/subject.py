@@ -36,7 +36,7 @@ class Subject:
     code: FaceCode[np.ndarray]
     """The record's face in the photo's camera."""
     photo_srgb: np.ndarray | None
-    """(height, width, 3) uint8, the whole photo in the size of `frame`; None where it is not at hand."""
+    """(height, width, 3) float32 in [0, 1], all of it in the size of `picture_frame`; None where it is not at hand."""
     detail: np.ndarray
     """(S, 3) or (1, 3): the photo's own detail, a factor on the linear albedo of the subdivided vertices."""
 
@@ -52,7 +52,8 @@ class Subject:
             return cls(record, code, None, np.ones((1, 3), dtype=np.float32))
         _, height, width = picture_frame(record)
         small = Image.fromarray(photo.srgb).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        return cls(record, code, np.asarray(small), _photo_detail(record, code, photo, head))
+        photo_srgb = np.asarray(small, dtype=np.float32) / 255.0
+        return cls(record, code, photo_srgb, _photo_detail(record, code, photo, head))
 
 
 def picture_frame(record: FaceRecord) -> tuple[np.ndarray, int, int]:

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python interface: photos to faces, and what can be done with a face. `import facefactor` gives all of it.
+
+    faces = facefactor.reconstruct("me.jpg")
+    faces[0].relight("sunset")                                   the photo under another light
+    faces[0].with_expression(jawOpen=0.6).picture()              the photo with an opened mouth
+    faces[0].export("me.glb")
+
+A face is a record of numbers with the photo that it was seen in. Faces never change: each `with_…` gives a copy.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from facefactor.apps.cli import DEFAULT_ENGINE
+from facefactor.apps.engines import open_engine, open_face_model
+from facefactor.apps.reconstruction import Reconstructor
+from facefactor.camera.pose import matrix_from_euler_deg
+from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.edit.composite import HeadSurface, composite, draw_head
+from facefactor.edit.posed_head import PosedHead, code_of, pose_head
+from facefactor.edit.relight import match_exposure
+from facefactor.errors import IncompatibleCode, OutputUnwritable
+from facefactor.export.atomic import write_bytes
+from facefactor.export.glb import encode_glb
+from facefactor.export.record import FaceRecord, read_face_record, write_face_record
+from facefactor.face.model import FaceModel, load_face_model
+from facefactor.infer.decoder import Decoder
+from facefactor.light.source import light_from_direction, light_from_text
+from facefactor.light.spherical_harmonics import rotate_light
+from facefactor.photo.read import Photo, photo_from_array, read_photo
+
+Light = str | tuple[float, float] | np.ndarray
+"""A light's name or file, see `light.source`; azimuth and elevation in degrees; or (9, 3) spherical harmonics."""
+
+
+def reconstruct(
+    source: str | os.PathLike[str] | np.ndarray | Photo,
+    faces: Literal["largest", "all"] = "largest",
+    *,
+    engine: str = DEFAULT_ENGINE,
+    refine: bool = False,
+) -> list["Face"]:
+    """Find the faces of a photo and describe them.
+
+    Args:
+        source: an image file; pixels as `photo.photo_from_array` takes them, such as (height, width, 3) uint8 RGB; or a
+            photo that was read.
+        faces: the largest face alone, or all, the largest first.
+        engine: see `facefactor reconstruct --help`.
+        refine: search on from the engine's answer by a short fit; needs torch.
+
+    Raises:
+        PhotoUnreadable: the file is no photo that can be read.
+        NoFaceFound: it shows no face.
+        ValueError: the pixels have another shape, type or range.
+        MissingExtra: the engine needs something that is not installed.
+    """
+    photo = _photo_of(source)
+    reconstructor = _open_reconstructor(engine, refine)
+    records = [found.record for found in reconstructor.reconstruct(photo, faces)]
+    return [Face(record, photo, record) for record in records]
+
+
+def load_face(path: str | os.PathLike[str], photo: str | os.PathLike[str] | None = None) -> "Face":
+    """Read a face that `facefactor reconstruct` or `Face.save` wrote.
+
+    Args:
+        path: of the JSON file.
+        photo: of the photo that it is from; by default one of that name and size beside the file or in the two folders
+            above it, and none if there is none.
+
+    Raises:
+        AssetMissing, IncompatibleCode: the file is not there, or is no face of this version.
+        PhotoUnreadable: the photo is named and cannot be read.
+        IncompatibleCode: it has another size than the face's photo had.
+    """
+    path = Path(path)
+    record = read_face_record(path)
+    found = _photo_beside(path, record) if photo is None else read_photo(photo)
+    if found is not None and (found.width, found.height) != (record.photo_width, record.photo_height):
+        sizes = f"{found.width} x {found.height}, the face's was {record.photo_width} x {record.photo_height}"
+        raise IncompatibleCode(f"{photo}: is not the photo of {path}: it is {sizes}")
+    return Face(record, found, record)
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face: what is known of it, the photo that shows it, and what the photo shows."""
+
+    record: FaceRecord
+    """Every number, in the photo's camera; see `export.record`."""
+    photo: Photo | None
+    """None where it is not known: then pictures show the head alone."""
+    seen: FaceRecord
+    """The face as it is in the photo, before any `with_…`."""
+
+    @property
+    def expression(self) -> dict[str, float]:
+        """The 52 ARKit weights by name, in [0, 1]."""
+        return dict(zip(EXPRESSION_NAMES, self.record.expression.tolist(), strict=True))
+
+    @property
+    def illumination(self) -> np.ndarray:
+        """(9, 3) spherical harmonics of the light, linear RGB, the photo's camera frame."""
+        return self.record.illumination
+
+    @property
+    def vertices_mm(self) -> np.ndarray:
+        """(V, 3) native vertices with the face's expression, head frame, millimetres."""
+        code = code_of(self.record)
+        return self._tools.decoder.vertices(code.full_shape[None], code.expression[None])[0]
+
+    @property
+    def triangles(self) -> np.ndarray:
+        """(F, 3) ids into `vertices_mm`, counter-clockwise seen from outside."""
+        return self._tools.model.triangles
+
+    @property
+    def albedo_linear(self) -> np.ndarray:
+        """(V, 3) linear RGB at `vertices_mm`."""
+        return self._posed(self.record).albedo_linear[: self._tools.model.num_vertices]
+
+    def with_expression(self, weights: Mapping[str, float] | None = None, **named: float) -> "Face":
+        """Copy with some of the 52 weights changed, such as `with_expression(jawOpen=0.6)`.
+
+        Raises:
+            ValueError: a name is none of ARKit's, or a weight is outside [0, 1].
+        """
+        expression = self.record.expression.copy()
+        for name, weight in {**(weights or {}), **named}.items():
+            if name not in EXPRESSION_NAMES:
+                raise ValueError(f"no expression is called {name!r}; see facefactor.code.names.EXPRESSION_NAMES")
+            expression[EXPRESSION_NAMES.index(name)] = weight
+        return self._with(expression=expression)
+
+    def with_shape(self, coefficients: Mapping[int, float]) -> "Face":
+        """Copy with some of the 80 shape coefficients changed, by number, in standard deviations.
+
+        Raises:
+            ValueError: a number is not below 80, or a coefficient is not finite.
+        """
+        shape = self.record.shape.copy()
+        for number, value in coefficients.items():
+            if not 0 <= number < len(shape):
+                raise ValueError(f"shape coefficients are numbered 0 to {len(shape) - 1}, got {number}")
+            shape[number] = value
+        return self._with(shape=shape)
+
+    def with_shape_of(self, other: "Face") -> "Face":
+        """Copy with another face's shape.
+
+        Raises:
+            IncompatibleCode: the faces are of different face models.
+        """
+        self._require_same_model(other)
+        return self._with(shape=other.record.shape, geometry_corrective=other.record.geometry_corrective)
+
+    def with_reflectance_of(self, other: "Face") -> "Face":
+        """Copy with another face's skin.
+
+        Raises:
+            IncompatibleCode: the faces are of different face models.
+        """
+        self._require_same_model(other)
+        record = other.record
+        return self._with(reflectance=record.reflectance, reflectance_corrective=record.reflectance_corrective)
+
+    def with_light(self, light: Light, keep_exposure: bool = True, turn_deg: float = 0.0) -> "Face":
+        """Copy under another light.
+
+        Args:
+            light: see `Light`; its "left" and azimuths are those of the image.
+            keep_exposure: make it as bright on the face as the photo's, and white where that is; a panorama's light is
+                then white on average. Else it is taken as it is, in units of the albedo.
+            turn_deg: turns it about the vertical, to image right.
+
+        Raises:
+            ValueError: it names no light, or has another shape.
+            AssetMissing, MissingExtra: see `light.source.light_from_text`.
+        """
+        illumination = rotate_light(
+            _light_of(light, keep_exposure), matrix_from_euler_deg(np.array([turn_deg, 0.0, 0.0]))
+        )
+        head = dataclasses.replace(self._posed(self.record), illumination=illumination)
+        if keep_exposure:
+            head = match_exposure(head, self._posed(self.seen), self._tools.surface)
+        return self._with(illumination=head.illumination)
+
+    def relight(self, light: Light, keep_exposure: bool = True, turn_deg: float = 0.0) -> np.ndarray:
+        """The photo under another light: `with_light(…).picture()`."""
+        return self.with_light(light, keep_exposure, turn_deg).picture()
+
+    def picture(self) -> np.ndarray:
+        """The photo with the face as it is now, (height, width, 3) uint8 sRGB.
+
+        Where the face is as the photo shows it, that is the photo. Without a photo it is the head alone before black.
+        """
+        photo, K, surface = self.photo, self.record.camera.K, self._tools.surface
+        after = self._posed(self.record)
+        if photo is None:
+            return draw_head(after, K, surface, (self.record.photo_height, self.record.photo_width))
+        before = self._posed(self.seen)
+        if self._has_geometry_of(self.seen):
+            after = dataclasses.replace(after, vertices_camera=before.vertices_camera)
+        return composite(photo, K, surface, before, after)
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the head with its expressions as morphs: a .glb file.
+
+        Raises:
+            OutputUnwritable: the file cannot be written, or has another suffix.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".glb":
+            raise OutputUnwritable(f"{path}: heads are exported as .glb")
+        reconstructor, code = _open_reconstructor(DEFAULT_ENGINE, False), code_of(self.record)
+        write_bytes(path, encode_glb(reconstructor.mesh(code, self._posed(self.record).albedo_linear)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write every number as JSON, as `facefactor reconstruct` does.
+
+        Raises:
+            OutputUnwritable: the file cannot be written.
+        """
+        write_face_record(Path(path), self.record)
+
+    @property
+    def _tools(self) -> "_Tools":
+        return _open_tools(self.record.model_hash)
+
+    def _posed(self, record: FaceRecord) -> PosedHead:
+        return pose_head(self._tools.model, self._tools.decoder, code_of(record))
+
+    def _with(self, **changed: Any) -> "Face":
+        return dataclasses.replace(self, record=dataclasses.replace(self.record, **changed))
+
+    def _has_geometry_of(self, record: FaceRecord) -> bool:
+        parts = ("shape", "expression", "geometry_corrective")
+        return all(np.array_equal(getattr(self.record, part), getattr(record, part)) for part in parts)
+
+    def _require_same_model(self, other: "Face") -> None:
+        if other.record.model_hash != self.record.model_hash:
+            models = f"{other.record.model_hash} and {self.record.model_hash}"
+            raise IncompatibleCode(f"the faces are of different face models, {models}: reconstruct both by one engine")
+
+
+@dataclass(frozen=True, eq=False)
+class _Tools:
+    """What all faces of one face model share."""
+
+    model: FaceModel
+    decoder: Decoder[np.ndarray]
+    surface: HeadSurface
+
+
+@functools.lru_cache(maxsize=4)
+def _open_tools(model_hash: str) -> _Tools:
+    model = open_face_model(model_hash)
+    return _Tools(model, Decoder.of(model), HeadSurface.of(model))
+
+
+@functools.lru_cache(maxsize=2)
+def _open_reconstructor(engine: str, refine: bool) -> Reconstructor:
+    return Reconstructor(engine=open_engine(engine, load_face_model(), refine))
+
+
+def _photo_of(source: str | os.PathLike[str] | np.ndarray | Photo) -> Photo:
+    if isinstance(source, Photo):
+        return source
+    return photo_from_array(source, "array") if isinstance(source, np.ndarray) else read_photo(source)
+
+
+def _photo_beside(path: Path, record: FaceRecord) -> Photo | None:
+    """The photo of a face's file, if one of its name and size lies where `reconstruct` may have left the file."""
+    for folder in list(path.absolute().parents)[:3]:
+        found = folder / record.photo_name
+        if found.is_file():
+            photo = read_photo(found)
+            if (photo.width, photo.height) == (record.photo_width, record.photo_height):
+                return photo
+    return None
+
+
+def _light_of(light: Light, white_balanced: bool) -> np.ndarray:
+    if isinstance(light, str):
+        return light_from_text(light, white_balanced)
+    if isinstance(light, np.ndarray):
+        if light.shape != (9, 3) or not np.isfinite(light).all():
+            raise ValueError(f"a light is (9, 3) finite spherical harmonics, got {light.shape}")
+        return light.astype(np.float64)
+    return light_from_direction(*light)

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put an edited face back into its photo: the photo itself is moved and multiplied, and drawn over only where it has
+nothing to show (numpy, scipy).
+
+With u a pixel, s(u) the place where what is at u after the edit was before it, and A, E the head's albedo and
+irradiance before and after (') the edit, in linear light:
+
+    kept      photo(s) · (A'E' / AE)^m      pores, beard and hair are the photo's, whatever changes beneath them
+    drawn     A'E'                          what the photo does not show: an opened mouth, lids over open eyes
+    picture   (1 − n) · kept + n · drawn
+
+s follows the head's points, and around the head its outline, less and less with the distance; m is the whole head, with
+a matte that follows the photo's own edges; n is what of the face the photo does not show. The ratio is held between
+limits, since in a photo's shadow there is only noise; highlights, which are no skin, are dimmed by it and not
+brightened; and what gets brighter than white is bent below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage, sparse
+from scipy.sparse.linalg import factorized
+
+from facefactor.camera.projection import project_points
+from facefactor.edit.matte import follow_edges
+from facefactor.edit.posed_head import PosedHead
+from facefactor.edit.region import PhotoRegion
+from facefactor.face.adjacency import graph_laplacian, triangle_edges
+from facefactor.face.fade import face_opacity
+from facefactor.face.model import FaceModel
+from facefactor.face.normals import vertex_normals
+from facefactor.light.spherical_harmonics import irradiance_over_pi
+from facefactor.photo.colour import srgb_to_linear
+from facefactor.photo.read import Photo
+from facefactor.render.picture import View
+from facefactor.render.vertex import facing_cosines, find_visible, sample_picture
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+LEAST_IRRADIANCE = 0.06
+"""Of the mean over the face: below it a photo's shadow holds noise."""
+LARGEST_LOG_RATIO = 1.6
+"""Five times brighter or darker; approached softly."""
+SEEN_COSINES = (0.1, 0.4)
+"""Between normal and view in the photo: below the first a point counts as unseen, above the second as seen."""
+OPENED_MM = 2.0
+"""Largest movement within an eye or the mouth from which it counts as opened or shut."""
+OUTLINE_COSINES = (0.3, 0.5)
+"""Mean cosine of the skin around an eye or the mouth below which it lies on the head's outline."""
+SHADING_STIFFNESS = 6.0
+"""Smooths irradiance over about two edges of the mesh, 5 mm: creases are never quite where the photo has them."""
+HIGHLIGHT = 1.3
+"""Times the head's own colour, beyond which a pixel's light counts as a highlight."""
+DRAWN_SOFTNESS_PX = 1.0
+"""Of the region: softness of the border between what is kept and what is drawn."""
+REACH = 0.1
+"""Of the region: how far around a head the photo goes along with its outline."""
+MATTE_RADIUS = 0.03
+"""Of the region: about how far the head's outline may be wrong."""
+TINT_STIFFNESS = 30.0
+"""How far the photo's tint spreads over skin that it does not show, in edges of the mesh, squared."""
+NECK_FADE_MM = (-150.0, -105.0)
+"""Heights of the mean head, from the eyes, over which the relit part fades in above the neck's end."""
+INNER_PARTS = (
+    ("mouth_lining", "teeth", "tongue"),
+    ("left_eye", "left_socket", "left_lid_margin"),
+    ("right_eye", "right_socket", "right_lid_margin"),
+)
+"""Regions that lie within the face, where light comes through an opening."""
+MOUTH_LIGHT = 0.45
+"""Share of it that reaches teeth and tongue, of which the renderer casts no shadow."""
+AROUND_SHARE = 0.12
+"""Of the outer skin, nearest to such a part: what is as bright as it."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeadSurface:
+    """What compositing needs to know of a face model: found once."""
+
+    triangles: Int[np.ndarray, "faces 3"]
+    face_opacity: Float[np.ndarray, " subdivided"]
+    """1 on face, eyes and mouth, fading to 0 towards scalp, ears and neck."""
+    head_opacity: Float[np.ndarray, " subdivided"]
+    """1 on the whole head, fading to 0 down the neck."""
+    is_skin: Bool[np.ndarray, " subdivided"]
+    inner_parts: tuple[tuple[np.ndarray, np.ndarray], ...]
+    """Mouth and eyes: the ids of their vertices, and of the skin around."""
+    laplacian: sparse.csr_matrix
+    """Of the mesh's graph, (S, S)."""
+    smooth: Callable[[np.ndarray], np.ndarray]
+    """Smooths values (S, C) over the surface."""
+
+    @classmethod
+    def of(cls, model: FaceModel) -> HeadSurface:
+        """Find them for a model."""
+        places = model.subdivision @ model.mean
+        skin, outside = (_is_within(model, (name,)) for name in ("skin", "outer_skin"))
+        inner_parts = []
+        for names in INNER_PARTS:
+            inside = _is_within(model, names)
+            distance = np.linalg.norm(places - places[inside].mean(axis=0), axis=1)
+            around = outside & ~inside & (distance < np.quantile(distance[outside & ~inside], AROUND_SHARE))
+            inner_parts.append((np.flatnonzero(inside), np.flatnonzero(around)))
+        laplacian = graph_laplacian(triangle_edges(model.triangles_subdivided), model.num_subdivided)
+        return HeadSurface(
+            model.triangles_subdivided,
+            model.subdivision @ face_opacity(model),
+            np.interp(places[:, 1], NECK_FADE_MM, (0.0, 1.0)).astype(np.float32),
+            skin,
+            tuple(inner_parts),
+            laplacian,
+            factorized((sparse.identity(model.num_subdivided) + SHADING_STIFFNESS * laplacian).tocsc()),
+        )
+
+
+def composite(
+    photo: Photo, K: Float[np.ndarray, "3 3"], surface: HeadSurface, before: PosedHead, after: PosedHead
+) -> np.ndarray:
+    """Draw the photo with the head as it is after an edit.
+
+    Args:
+        photo: that the head was reconstructed from.
+        K: its camera's intrinsics.
+        surface: of the head's model.
+        before: the head as it was reconstructed.
+        after: the same head, edited; its light as strong as it is to be in the photo, see `match_exposure`.
+
+    Returns:
+        (height, width, 3) uint8 sRGB, the photo's size; far from the head it is the photo, byte for byte.
+    """
+    region = PhotoRegion.around(photo, [project_points(head.vertices_camera, K) for head in (before, after)])
+    K, view_photo = region.intrinsics(K), region.picture_srgb()
+    before_px, after_px = (project_points(head.vertices_camera, K) for head in (before, after))
+    view = View(after.vertices_camera, K, surface.triangles, region.size, region.size)
+    colour_before, colour_after = (_own_colour(head, surface) for head in (before, after))
+    seen = _seen_share(before, K, surface, region.size)
+    tint = _tint(view_photo, before_px, colour_before, seen, surface)
+    moved_mm = np.linalg.norm(after.vertices_camera - before.vertices_camera, axis=1)
+    at_vertices = (
+        _soft_ratio(colour_before, colour_after),
+        colour_after * np.exp(tint),
+        colour_before * np.exp(tint),
+        (surface.face_opacity * (1 - seen) * _opened_share(before, moved_mm, surface))[:, None],
+        before_px - after_px,
+        surface.head_opacity[:, None],
+    )
+    values = _extend(view.blend(np.concatenate(at_vertices, axis=1).astype(np.float32)), view.coverage)
+    log_ratio, drawn, own, new, offset, head = np.split(values, np.cumsum([3, 3, 3, 1, 2]), axis=2)
+    matte = follow_edges(head[..., 0] * view.coverage, view_photo, round(MATTE_RADIUS * region.size))
+    log_ratio = log_ratio * matte[..., None]
+    new = ndimage.gaussian_filter(new * view.coverage[..., None], (DRAWN_SOFTNESS_PX, DRAWN_SOFTNESS_PX, 0))
+    maps = np.concatenate((log_ratio, drawn, own, new), axis=2)
+    return region.paste(_blend, maps, _fading(offset, view.coverage) if moved_mm.any() else None)
+
+
+def draw_head(
+    head: PosedHead, K: Float[np.ndarray, "3 3"], surface: HeadSurface, size_px: tuple[int, int]
+) -> np.ndarray:
+    """Draw a head alone, before black, (height, width, 3) uint8 sRGB; for faces whose photo is not there."""
+    view = View(head.vertices_camera, K, surface.triangles, *size_px, supersample=1)
+    return np.rint(255 * view.picture(head.albedo_linear, head.illumination)).astype(np.uint8)
+
+
+def irradiance_of(head: PosedHead, surface: HeadSurface) -> Float[np.ndarray, "subdivided 3"]:
+    """E/π at the vertices, not below zero; mouth and eyes get what the skin around them gets on average."""
+    normals = vertex_normals(head.vertices_camera[None], surface.triangles)[0]
+    irradiance = np.maximum(irradiance_over_pi(normals, head.illumination.astype(np.float32)), 0.0)
+    for (inside, around), share in zip(surface.inner_parts, (MOUTH_LIGHT, 1.0, 1.0), strict=True):
+        irradiance[inside] = share * irradiance[around].mean(axis=0)
+    return irradiance
+
+
+def _is_within(model: FaceModel, names: Sequence[str]) -> Bool[np.ndarray, " subdivided"]:
+    """Which subdivided vertices lie in regions of some names."""
+    native = np.zeros(model.num_vertices, dtype=np.float32)
+    native[np.concatenate([model.regions[name] for name in names])] = 1.0
+    return model.subdivision @ native > 0.5
+
+
+def _own_colour(head: PosedHead, surface: HeadSurface) -> np.ndarray:
+    """(S, 3) lit albedo, linear; held above the noise of shadows."""
+    irradiance = surface.smooth(irradiance_of(head, surface).astype(np.float64))
+    least = LEAST_IRRADIANCE * (surface.face_opacity[:, None] * irradiance).sum(axis=0) / surface.face_opacity.sum()
+    return head.albedo_linear * np.maximum(irradiance, np.maximum(least, 1e-4))
+
+
+def _soft_ratio(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Logarithm of after over before, bent at LARGEST_LOG_RATIO."""
+    return LARGEST_LOG_RATIO * np.tanh(np.log(after / before) / LARGEST_LOG_RATIO)
+
+
+def _seen_share(head: PosedHead, K: np.ndarray, surface: HeadSurface, size: int) -> np.ndarray:
+    """(S,) how well the photo shows each vertex, [0, 1]."""
+    normals = vertex_normals(head.vertices_camera[None], surface.triangles)
+    visible = find_visible(head.vertices_camera[None], normals, K, surface.triangles, size, size)[0]
+    begin, full = SEEN_COSINES
+    cosines = facing_cosines(head.vertices_camera, normals[0])
+    return visible * np.clip((cosines - begin) / (full - begin), 0.0, 1.0)
+
+
+def _opened_share(head: PosedHead, moved_mm: np.ndarray, surface: HeadSurface) -> np.ndarray:
+    """(S,) 1 at mouth and eyes that an edit opens or shuts: there alone what was hidden can come to light.
+
+    Less at an eye on the head's outline, where the photo, moved along, is better than anything drawn.
+    """
+    share = np.zeros_like(moved_mm)
+    normals = vertex_normals(head.vertices_camera[None], surface.triangles)[0]
+    cosines, (begin, full) = facing_cosines(head.vertices_camera, normals), OUTLINE_COSINES
+    for inside, around in surface.inner_parts:
+        opened = np.clip(moved_mm[inside].max() / OPENED_MM, 0.0, 1.0)
+        opened *= np.clip((cosines[around].mean() - begin) / (full - begin), 0.0, 1.0)
+        ids = np.concatenate((inside, around))
+        share[ids] = np.maximum(share[ids], opened)
+    return share
+
+
+def _tint(
+    photo_srgb: np.ndarray, places_px: np.ndarray, colour: np.ndarray, seen: np.ndarray, surface: HeadSurface
+) -> np.ndarray:
+    """(S, 3) log ratio of the photo to the head's own colour on its skin, smooth, spread to what the photo hides.
+
+    (diag(seen) + stiffness Δ) tint = seen · ratio; zero on all that is not skin.
+    """
+    photo_linear = srgb_to_linear(sample_picture(photo_srgb[None], places_px[None])[0])
+    ratio = np.log(np.maximum(photo_linear, 1e-3) / np.maximum(colour, 1e-3))
+    weights = seen * surface.is_skin * surface.face_opacity / (1 + ratio.mean(axis=1) ** 4)
+    system = sparse.diags(weights + 1e-3) + TINT_STIFFNESS * surface.laplacian
+    return factorized(system.tocsc())(weights[:, None] * ratio) * surface.is_skin[:, None]
+
+
+def _extend(values: np.ndarray, coverage: np.ndarray) -> np.ndarray:
+    """Carry the values of a head on beyond its outline, softly."""
+    rows, columns = ndimage.distance_transform_edt(coverage == 0, return_distances=False, return_indices=True)
+    beyond = ndimage.gaussian_filter(values[rows, columns], (MATTE_RADIUS * len(values) / 2,) * 2 + (0,))
+    return np.where(coverage[..., None] > 0, values, beyond)
+
+
+def _fading(offset: np.ndarray, coverage: np.ndarray) -> np.ndarray:
+    """Movements of the head, less and less around it."""
+    distance = ndimage.distance_transform_edt(coverage == 0) / (REACH * len(offset))
+    return offset * np.exp(-(distance**2))[..., None]
+
+
+def _blend(photo_linear: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """New linear colours; see the module's formula. Maps: log ratio, drawn and own colour, share that is drawn."""
+    log_ratio, drawn, own, new = np.split(maps, (3, 6, 9), axis=2)
+    ratio = np.exp(log_ratio)
+    excess = (photo_linear / np.maximum(own, 1e-3)).min(axis=2, keepdims=True) - HIGHLIGHT
+    highlight = np.maximum(excess, 0.0) * own.mean(axis=2, keepdims=True)
+    highlight = np.minimum(highlight, photo_linear.min(axis=2, keepdims=True))
+    kept = (photo_linear - highlight) * ratio + highlight * np.minimum(ratio, 1.0)
+    return (1.0 - new) * _below_white(photo_linear, kept) + new * drawn
+
+
+def _below_white(photo_linear: np.ndarray, brightened: np.ndarray) -> np.ndarray:
+    """Bend what has become brighter than the photo below white; what has not is kept."""
+    headroom = np.maximum(1.0 - photo_linear, 1e-4)
+    gain = np.maximum(brightened - photo_linear, 0.0)
+    return np.where(gain > 0.0, photo_linear + headroom * (1.0 - np.exp(-gain / headroom)), brightened)
