@@ -40,7 +40,7 @@ pytestmark = pytest.mark.browser
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 SIZE = {"width": 760, "height": 420}
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """A frame takes a fifth of a second in software, on an idle machine."""
 SAME = 0.006
 """One and a half of 255 levels: what rounding and the smoothing of edges leave, measured 0.002."""
@@ -87,7 +87,7 @@ class Visit:
         self.page.locator('input[type="file"]').first.set_input_files(chosen)
 
     def download(self, kind: str) -> tuple[str, bytes]:
-        with self.page.expect_download(timeout=1000 * PATIENCE_S) as expected:
+        with self.page.expect_download() as expected:
             self.page.get_by_role("button", name=kind, exact=True).click()
         return expected.value.suggested_filename, expected.value.path().read_bytes()
 
@@ -109,8 +109,9 @@ def visit(head, reconstructor, photo, tmp_path_factory) -> Iterator[Visit]:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *SOFTWARE_GL])
                 page = browser.new_page(viewport=SIZE)
+                page.set_default_timeout(1000 * PATIENCE_S)
                 page.goto(f"http://{HOST}:{server.get_port()}")
-                page.get_by_text(controls.OPEN_LABEL).wait_for(timeout=1000 * PATIENCE_S)
+                page.get_by_text(controls.OPEN_LABEL).wait_for()
                 page.locator(".mantine-Notification-closeButton").click()  # viser's remark on software drawing
                 yield Visit(page, session, head)
                 browser.close()
@@ -167,7 +168,7 @@ def test_the_downloads_hold_what_is_shown(visit):
 
 def test_what_is_no_photo_is_told_on_the_page(visit):
     visit.upload("notes.png", b"text")
-    visit.page.get_by_text("notes.png: is not an image").wait_for(timeout=1000 * PATIENCE_S)
+    visit.page.get_by_text("notes.png: is not an image").wait_for()
 
 
 def test_another_photo_is_shown(visit, photo):
