@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def subdivided_albedo(
-    model: FaceModel, full_reflectance: Float[np.ndarray, " coeffs"]
-) -> Float[np.ndarray, "subdivided 3"]:
-    """Linear albedo of one face at the subdivided vertices, of which the first are the native ones (numpy)."""
-    variation = np.tensordot(full_reflectance, model.reflectance_basis, axes=1)
-    return albedo_from_log(model.log_albedo_mean + variation)
-
-
 def albedo_from_log(log_albedo: Float[Array, "*batch"], channel_axis: int = -1) -> Float[Array, "*batch"]:
     """Linear RGB inside ALBEDO_RANGE; a colour too light is scaled down and keeps its hue.
 
@@ -34,3 +26,14 @@ def albedo_from_log(log_albedo: Float[Array, "*batch"], channel_axis: int = -1) 
     low, high = ALBEDO_RANGE
     excess = (xp.max(log_albedo, axis=channel_axis, keepdims=True) - math.log(high)).clip(min=0.0)
     return xp.exp(log_albedo - excess).clip(min=low)
+
+
+def subdivided_albedo(model: FaceModel, reflectance: Float[np.ndarray, " coeffs"]) -> Float[np.ndarray, "subdivided 3"]:
+    """Linear RGB at the subdivided vertices, of which the first V are the native ones.
+
+    Args:
+        model: the face model.
+        reflectance: coefficients of its first components; the others are zero, such as the learned corrections.
+    """
+    variation = np.tensordot(reflectance, model.reflectance_basis[: len(reflectance)], axes=1)
+    return albedo_from_log(model.log_albedo_mean + variation)

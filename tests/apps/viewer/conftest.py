@@ -9,7 +9,7 @@ from skimage.data import astronaut
 from facefactor.apps.reconstruction import Reconstructor
 from facefactor.apps.viewer.head import Head
 from facefactor.apps.viewer.state import ViewerState
-from facefactor.apps.viewer.subject import Subject
+from facefactor.apps.viewer.subject import Subject, describe_photo
 from facefactor.export.record import FaceRecord
 from facefactor.photo.read import Photo, photo_from_array
 
@@ -31,8 +31,7 @@ def photo() -> Photo:
 
 @pytest.fixture(scope="session")
 def record(reconstructor, photo) -> FaceRecord:
-    (face,) = reconstructor.reconstruct(photo)
-    return face.record
+    return describe_photo(photo, reconstructor)
 
 
 @pytest.fixture(scope="session")

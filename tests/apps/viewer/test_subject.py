@@ -6,6 +6,12 @@ import numpy as np
 from facefactor.apps.viewer.painting import draw_picture
 from facefactor.apps.viewer.subject import LARGEST_PICTURE_PX, Subject, mean_record, picture_frame
 from facefactor.camera.projection import project_points
+from facefactor.export.record import encode_face_record
+
+
+def test_a_photo_is_described_as_reconstruct_does(record, reconstructor, photo):
+    (face,) = reconstructor.reconstruct(photo)
+    assert encode_face_record(record) == encode_face_record(face.record)
 
 
 def test_a_frame_is_no_larger_than_asked_and_sees_what_the_photo_saw(record):

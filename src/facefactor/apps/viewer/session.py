@@ -28,7 +28,7 @@ from facefactor.apps.viewer.painting import paint
 from facefactor.apps.viewer.scene import camera_distance, encode_painted_mesh, place_backdrop
 from facefactor.apps.viewer.sources import is_face_file
 from facefactor.apps.viewer.state import ViewerState
-from facefactor.apps.viewer.subject import Subject, mean_record
+from facefactor.apps.viewer.subject import Subject, describe_photo, mean_record
 from facefactor.errors import FaceError, IncompatibleCode, PhotoUnreadable
 from facefactor.photo.read import Photo, read_photo
 
@@ -162,8 +162,7 @@ class Session:
             raise IncompatibleCode(f"{path}: {error}") from error
 
     def _open_photo(self, photo: Photo) -> Subject:
-        (face,) = self._reconstructor.reconstruct(photo)
-        return Subject.of(face.record, photo, self._head)
+        return Subject.of(describe_photo(photo, self._reconstructor), photo, self._head)
 
     def _first_subject(self) -> Subject:
         """The first file's face; of a folder whose first file cannot be shown, and without any, the mean face."""

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
 from facefactor.apps.viewer.head import Head
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import NOMINAL_DISTANCE_MM, FaceCode
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.photo.crop import crop_coverage, crop_image
+from facefactor.photo.cropped_face import CroppedFace
 from facefactor.photo.read import Photo
 
 LARGEST_PICTURE_PX = 1536
 """Width and height at the most of pictures at the photo's camera: enough for a screen."""
-DETAIL_CROP_PX = 224
-"""Side of the crop from which the skin's detail is taken."""
 MEAN_PHOTO_PX = 512
 """Side of the picture that the mean face, which has no photo, is placed in."""
 
@@ -54,6 +54,19 @@ class Subject:
         small = Image.fromarray(photo.srgb).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
         photo_srgb = np.asarray(small, dtype=np.float32) / 255.0
         return cls(record, code, photo_srgb, _photo_detail(record, code, photo, head))
+
+
+def describe_photo(photo: Photo, reconstructor: Reconstructor) -> FaceRecord:
+    """Find a photo's largest face and describe it, without the files that `reconstruct` makes of it.
+
+    Raises:
+        NoFaceFound: there is none.
+        PhotoError: the engine came to no finite answer for it.
+    """
+    (found,) = reconstructor.find(photo)
+    face = reconstructor.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))
+    albedo = reconstructor.albedo(face.code)
+    return reconstructor.record(face, reconstructor.skin(face).error(albedo, face.code.illumination))
 
 
 def picture_frame(record: FaceRecord) -> tuple[np.ndarray, int, int]:
@@ -97,10 +110,10 @@ def _photo_detail(record: FaceRecord, code: FaceCode[np.ndarray], photo: Photo, 
 
     A crop along the photo's axes that shares the photo's camera sees the face with the record's own R and t.
     """
-    K_crop = crop_intrinsics(DETAIL_CROP_PX)
+    K_crop = crop_intrinsics(CROP_SIZE_PX)
     T_photo_crop = record.camera.K @ np.linalg.inv(K_crop)
-    crop_srgb = crop_image(photo, T_photo_crop, DETAIL_CROP_PX)
-    coverage = crop_coverage(photo, T_photo_crop, DETAIL_CROP_PX)
+    crop_srgb = crop_image(photo, T_photo_crop, CROP_SIZE_PX)
+    coverage = crop_coverage(photo, T_photo_crop, CROP_SIZE_PX)
     surface, albedo = head.surface_camera(code), head.albedo(code)
     detailed = head.detail_transfer.albedo(surface, albedo, code.illumination, K_crop, crop_srgb, coverage)
     return detailed / albedo
