@@ -25,6 +25,7 @@ from playwright.sync_api import sync_playwright
 
 from facefactor.apps.viewer import controls
 from facefactor.apps.viewer.head import Head
+from facefactor.apps.viewer.opening import Opener
 from facefactor.apps.viewer.page import FIELD_OF_VIEW_RAD, HOST, close_server, open_server
 from facefactor.apps.viewer.painting import paint
 from facefactor.apps.viewer.session import Session
@@ -101,7 +102,7 @@ def visit(head, reconstructor, photo, tmp_path_factory) -> Iterator[Visit]:
     Image.fromarray(photo.srgb).save(path)
     server, stopped = open_server(0), threading.Event()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Session, "_reconstructor", reconstructor)
+        patch.setattr(Opener, "reconstructor", reconstructor)
         session = Session(server, {path.name: path}, head)
         worker = threading.Thread(target=lambda: [session.work() for _ in iter(stopped.is_set, True)])
         worker.start()
@@ -168,7 +169,8 @@ def test_the_downloads_hold_what_is_shown(visit):
 
 def test_what_is_no_photo_is_told_on_the_page(visit):
     visit.upload("notes.png", b"text")
-    visit.page.get_by_text("notes.png: is not an image").wait_for()
+    message = visit.page.locator(".mantine-Notification-root", has_text="notes.png: is not an image")
+    message.locator(".mantine-Notification-closeButton").click()
 
 
 def test_another_photo_is_shown(visit, photo):

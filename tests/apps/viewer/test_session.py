@@ -9,6 +9,7 @@ from PIL import Image
 pytest.importorskip("viser", reason="viser (the extra `view`) is not installed")
 
 from facefactor.apps.viewer import session as session_module
+from facefactor.apps.viewer.opening import Opener
 from facefactor.apps.viewer.page import close_server, open_server
 from facefactor.apps.viewer.session import Session
 from facefactor.apps.viewer.state import Layer
@@ -29,9 +30,8 @@ def server() -> Iterator:
 def session(server, head, reconstructor, record, tmp_path, monkeypatch) -> Session:
     """Shows the astronaut, from a file without its photo."""
     write_face_record(tmp_path / "astronaut" / "0.json", record)
-    session = Session(server, {"0.json": tmp_path / "astronaut" / "0.json"}, head)
-    monkeypatch.setattr(session, "_reconstructor", reconstructor)
-    return session
+    monkeypatch.setattr(Opener, "reconstructor", reconstructor)
+    return Session(server, {"0.json": tmp_path / "astronaut" / "0.json"}, head)
 
 
 @pytest.fixture
@@ -98,6 +98,17 @@ def test_a_mistake_of_ours_is_told_and_the_session_goes_on(session, told, caplog
     session.edit(lambda state: state.with_expression("jawOpen", 0.5))
     session.work()
     assert session.state.code.expression[JAW_OPEN] == 0.5
+
+
+def test_a_head_that_cannot_be_painted_is_told_and_the_session_goes_on(session, told, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(session_module, "paint", lambda *_: 1 / 0)
+        session.edit(lambda state: state.with_expression("jawOpen", 0.5))
+        session.work()
+    assert told == ["The terminal says more."]
+    session.edit(lambda state: state.with_expression("jawOpen", 0.6))
+    session.work()
+    assert len(told) == 1
 
 
 def test_another_file_of_a_folder_is_shown_when_chosen(server, head, reconstructor, record, tmp_path, told):

@@ -8,29 +8,24 @@ steps, and never lags.
 
 from __future__ import annotations
 
-import functools
 import logging
 import queue
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facefactor.api import load_face
-from facefactor.apps.reconstruction import Reconstructor
 from facefactor.apps.viewer.controls import Controls, Edit
 from facefactor.apps.viewer.downloads import glb_file, json_file, png_file
 from facefactor.apps.viewer.head import Head
+from facefactor.apps.viewer.opening import Opener
 from facefactor.apps.viewer.page import Scene, notify
 from facefactor.apps.viewer.painting import paint
 from facefactor.apps.viewer.scene import camera_distance, encode_painted_mesh, place_backdrop
-from facefactor.apps.viewer.sources import is_face_file
 from facefactor.apps.viewer.state import ViewerState
-from facefactor.apps.viewer.subject import Subject, describe_photo, mean_record
-from facefactor.errors import FaceError, IncompatibleCode, PhotoUnreadable
-from facefactor.photo.read import Photo, read_photo
+from facefactor.apps.viewer.subject import Subject
+from facefactor.errors import FaceError
 
 if TYPE_CHECKING:
     import viser
@@ -66,7 +61,7 @@ class Session:
     def __init__(self, server: viser.ViserServer, sources: Mapping[str, Path], head: Head) -> None:
         self._server, self._sources, self._head = server, sources, head
         self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        self._scene = Scene(server)
+        self._scene, self._opener = Scene(server), Opener(head)
         subject = self._first_subject()
         self._controls = Controls(server.gui, self, list(sources))
         self.state = ViewerState.of(subject)
@@ -77,7 +72,7 @@ class Session:
 
     def serve(self) -> None:
         """Do what people ask until interrupted."""
-        _ = self._reconstructor  # takes a second, best before somebody waits for it
+        _ = self._opener.reconstructor  # takes a second, best before somebody waits for it
         while True:
             self.work()
 
@@ -93,7 +88,7 @@ class Session:
         for task in tasks:
             self._try(task)
         if self.state is not self._painted:
-            self._update_page()
+            self._try(Task(self._update_page))
             time.sleep(LEAST_INTERVAL_S)
 
     def edit(self, edit: Edit) -> None:
@@ -102,11 +97,11 @@ class Session:
 
     def choose(self, name: str, client: viser.ClientHandle | None) -> None:
         """See `Requests`."""
-        self._tasks.put(Task(lambda: self._welcome(self._open_file(self._sources[name])), client))
+        self._tasks.put(Task(lambda: self._welcome(self._opener.open_file(self._sources[name])), client))
 
     def open_upload(self, name: str, content: bytes, client: viser.ClientHandle | None) -> None:
         """See `Requests`."""
-        self._tasks.put(Task(lambda: self._welcome(self._open_photo(_read_upload(name, content))), client))
+        self._tasks.put(Task(lambda: self._welcome(self._opener.open_upload(name, content)), client))
 
     def save(self, kind: str, client: viser.ClientHandle | None) -> None:
         """See `Requests`."""
@@ -116,10 +111,6 @@ class Session:
     def reset_view(self) -> None:
         """See `Requests`."""
         self._tasks.put(Task(self._scene.look_from_photo))
-
-    @functools.cached_property
-    def _reconstructor(self) -> Reconstructor:
-        return Reconstructor(engine=self._head.engine)
 
     def _try(self, task: Task) -> None:
         """Do a task; whatever goes wrong is told on the page."""
@@ -139,7 +130,7 @@ class Session:
         start = time.perf_counter()
         mesh = paint(self._head, self.state)
         self._scene.show_head(encode_painted_mesh(mesh, camera_distance(self.state.subject)))
-        if self._painted is None or self._painted.over_photo != self.state.over_photo:
+        if self._painted is None or self._painted.photo_behind is not self.state.photo_behind:
             self._scene.show_photo(place_backdrop(self.state))
         self._painted = self.state
         logger.info("a head painted and sent in %.0f ms", 1e3 * (time.perf_counter() - start))
@@ -147,55 +138,27 @@ class Session:
     def _welcome(self, subject: Subject) -> None:
         """Show another face as it was reconstructed, by the layer shown before."""
         before = self.state
-        self._painted = None
         self.state = replace(ViewerState.of(subject), layer=before.layer).with_over_photo(before.over_photo)
         self._controls.show(self.state)
         self._scene.look_from_photo(camera_distance(subject))
-
-    def _open_file(self, path: Path) -> Subject:
-        if not is_face_file(path):
-            return self._open_photo(read_photo(path))
-        face = load_face(path)
-        try:
-            return Subject.of(face.record, face.photo, self._head)
-        except IncompatibleCode as error:
-            raise IncompatibleCode(f"{path}: {error}") from error
-
-    def _open_photo(self, photo: Photo) -> Subject:
-        return Subject.of(describe_photo(photo, self._reconstructor), photo, self._head)
 
     def _first_subject(self) -> Subject:
         """The first file's face; of a folder whose first file cannot be shown, and without any, the mean face."""
         for path in list(self._sources.values())[:1]:
             try:
-                return self._open_file(path)
+                return self._opener.open_file(path)
             except FaceError as error:
                 if len(self._sources) == 1:
                     raise
                 logger.warning("%s", error)
-        return Subject.of(mean_record(self._head.model.model_hash), None, self._head)
+        return self._opener.open_mean()
 
     def _send(self, kind: str, client: viser.ClientHandle) -> None:
         """Let the browser save the state as a file."""
         content = {
-            "GLB": lambda: glb_file(self._reconstructor, self._head, self.state),
+            "GLB": lambda: glb_file(self._opener.reconstructor, self._head, self.state),
             "JSON": lambda: json_file(self._head, self.state),
             "PNG": lambda: png_file(self._head, self.state),
         }[kind]()
         stem = Path(self.state.subject.record.photo_name).stem
         client.send_file_download(f"{stem}.{kind.lower()}", content, save_immediately=True)
-
-
-def _read_upload(name: str, content: bytes) -> Photo:
-    """Read a photo that came as bytes.
-
-    Raises:
-        PhotoUnreadable: it is none; the message begins with its name.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / (Path(name).name or "photo")
-        path.write_bytes(content)
-        try:
-            return replace(read_photo(path), path=None)
-        except PhotoUnreadable as error:
-            raise PhotoUnreadable(str(error).replace(f"{folder}/", "")) from None
