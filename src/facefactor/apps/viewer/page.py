@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from facefactor.apps.viewer.scene import Backdrop
 
 HOST = "127.0.0.1"
-FIELD_OF_VIEW_RAD = 2.0 * math.atan(1.3 * 0.5 / FOCAL_PER_CROP_SIZE)
-"""Vertical: that of a face's crop, and three tenths more."""
+FIELD_OF_VIEW_RAD = 2.0 * math.atan(1.4 * 0.5 / FOCAL_PER_CROP_SIZE)
+"""Vertical: that of a face's crop, and four tenths more."""
 NOMINAL_DISTANCE = 1.0
 """Metres from the photo's camera to a head before one is there."""
 HEADS_KEPT = 2
