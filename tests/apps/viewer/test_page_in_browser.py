@@ -83,6 +83,16 @@ class Visit:
     def slider(self, label: str) -> Any:
         return self.page.locator(f'xpath=//*[text()="{label}"]/following::*[@role="slider"][1]')
 
+    def move(self, label: str, key: str, has_moved: Callable[[ViewerState], bool]) -> bool:
+        """Press a key on a slider, again if a busy page lost it, and say whether the state got it."""
+
+        def press_and_look() -> bool:
+            self.slider(label).press(key)
+            self.page.wait_for_timeout(500)
+            return has_moved(self.session.state)
+
+        return self.wait_for(press_and_look)
+
     def upload(self, name: str, content: bytes) -> None:
         chosen = {"name": name, "mimeType": "image/png", "buffer": content}
         self.page.locator('input[type="file"]').first.set_input_files(chosen)
@@ -132,8 +142,7 @@ def test_the_page_shows_the_head_in_the_colours_of_our_own_renderer(visit):
 def test_moving_a_slider_changes_the_expression_and_the_picture(visit):
     before = visit.canvas()
     visit.page.get_by_text("Jaw and mouth").click()
-    visit.slider(controls.label_of("jawOpen")).press("End")
-    assert visit.wait_for(lambda: visit.session.state.code.expression[JAW_OPEN] == 1.0)
+    assert visit.move(controls.label_of("jawOpen"), "End", lambda state: state.code.expression[JAW_OPEN] == 1.0)
     assert visit.wait_for(lambda: visit.error_of(visit.session.state) < SAME)
     assert np.abs(visit.canvas() - before).max() > 0.3
 
@@ -141,8 +150,7 @@ def test_moving_a_slider_changes_the_expression_and_the_picture(visit):
 def test_the_azimuth_lights_the_head_from_the_side(visit):
     lamp_is_chosen = visit.page.locator(f'input[value="{controls.LAMP_LIGHT}"]')
     assert lamp_is_chosen.count() == 0
-    visit.slider("Azimuth").press("Home")
-    assert visit.wait_for(lambda: dominant_direction(visit.session.state.code.illumination)[2] < -0.9)
+    assert visit.move("Azimuth", "Home", lambda state: dominant_direction(state.code.illumination)[2] < -0.9)
     assert visit.wait_for(lambda: visit.error_of(visit.session.state) < SAME)
     assert lamp_is_chosen.count() > 0
 
