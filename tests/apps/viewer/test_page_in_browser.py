@@ -36,9 +36,11 @@ from facefactor.light.spherical_harmonics import dominant_direction
 from facefactor.photo.colour import linear_to_srgb
 from facefactor.render.picture import View
 
-pytestmark = pytest.mark.browser
-
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (on Debian: apt-get install chromium)"),
+]
 SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 SIZE = {"width": 760, "height": 420}
 PATIENCE_S = 60.0
@@ -106,8 +108,6 @@ class Visit:
 @pytest.fixture(scope="module")
 def visit(head, reconstructor, photo, tmp_path_factory) -> Iterator[Visit]:
     """The astronaut's photo, opened."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
     path = tmp_path_factory.mktemp("photos") / "astronaut.png"
     Image.fromarray(photo.srgb).save(path)
     server, stopped = open_server(0), threading.Event()
