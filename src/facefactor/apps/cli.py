@@ -42,7 +42,14 @@ FACEFACTOR_DEBUG=1 in the environment shows where an error came from.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What argparse returns for a place where commands can be added."""
 
-_EXTRA_OF_MODULE = {"torch": "train", "jaxtyping": "train", "mediapipe": "prepare", "anny": "build", "onnx": "export"}
+_EXTRA_OF_MODULE = {
+    "torch": "train",
+    "jaxtyping": "train",
+    "mediapipe": "prepare",
+    "anny": "build",
+    "onnx": "export",
+    "viser": "view",
+}
 """The facefactor extra that installs each optional module."""
 
 
@@ -92,6 +99,9 @@ def build_parser() -> argparse.ArgumentParser:
         _add_relight,
         _add_edit,
         _add_export,
+
+
+        _add_view,
         _add_prepare,
         _add_synthesize,
         _add_train,
@@ -241,6 +251,26 @@ def _add_export(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         "--model", type=Path, metavar="FILE", help="learned face model that FACE.json was answered with"
     )
     parser.set_defaults(handler="facefactor.apps.export:run")
+
+
+def _add_view(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "view",
+        parents=[verbosity],
+        help="look at a face in the browser, change and save it",
+        description="Serve a page, to this machine alone, with the 3D head, sliders for expression, shape, reflectance "
+        "and light, and buttons that open another photo and save GLB, JSON or PNG. Ctrl-C ends it.",
+    )
+    parser.add_argument(
+        "path",
+        nargs="?",
+        type=Path,
+        metavar="PHOTO | FACE.json | DIR",
+        help="a photo, a face that `reconstruct` wrote, or a folder of either (default: the mean face)",
+    )
+    parser.add_argument("--port", type=_port, default=8080, metavar="N", help="0 for any free one (default: 8080)")
+    parser.add_argument("--no-browser", dest="browser", action="store_false", help="only print the page's address")
+    parser.set_defaults(handler="facefactor.apps.view:run")
 
 
 def _add_prepare(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
@@ -663,6 +693,13 @@ def _count(text: str) -> int:
     """Read a count that may be zero; argparse prints the message."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    """Read a port's number; argparse prints the message."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 65535, got {text!r}")
     return int(text)
 
 

@@ -16,7 +16,6 @@ from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angl
 from facefactor.code.face_code import FaceCode
 from facefactor.export.record import FaceRecord
 from facefactor.face.albedo import subdivided_albedo
-from facefactor.face.linear_bases import bound_mouth_close
 from facefactor.face.model import FaceModel
 from facefactor.infer.decoder import Decoder
 
@@ -58,11 +57,13 @@ def pose_head(model: FaceModel, decoder: Decoder[np.ndarray], code: FaceCode[np.
         decoder: of that model.
         code: one face.
     """
-    expression = bound_mouth_close(code.expression)
-    native = decoder.vertices(code.full_shape[None], expression[None])[0]
-    R = matrix_from_axis_angle(code.rotation)
-    return PosedHead(
-        move_to_camera(model.subdivision @ native, R, code.translation),
-        subdivided_albedo(model, code.full_reflectance),
-        code.illumination,
-    )
+    surface = surface_camera(model, decoder, code)
+    return PosedHead(surface, subdivided_albedo(model, code.full_reflectance), code.illumination)
+
+
+def surface_camera(
+    model: FaceModel, decoder: Decoder[np.ndarray], code: FaceCode[np.ndarray]
+) -> Float[np.ndarray, "subdivided 3"]:
+    """The subdivided vertices alone, camera frame, millimetres; arguments as in `pose_head`."""
+    (native,) = decoder.vertices(code.full_shape[None], code.expression[None])
+    return move_to_camera(model.subdivision @ native, matrix_from_axis_angle(code.rotation), code.translation)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a viewer as files: the head with its morphs (GLB), its numbers (JSON), what is shown (PNG)."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from facefactor.apps.reconstruction import Reconstructor
+from facefactor.apps.viewer.head import Head
+from facefactor.apps.viewer.painting import detailed_albedo, draw_picture
+from facefactor.apps.viewer.state import ViewerState
+from facefactor.camera.projection import crop_intrinsics
+from facefactor.encode import ENCODER_CROP_PX
+from facefactor.export.atomic import encode_png
+from facefactor.export.glb import encode_glb
+from facefactor.export.record import FaceRecord, encode_face_record
+from facefactor.photo.crop import crop_to_photo
+
+
+def glb_file(reconstructor: Reconstructor, head: Head, state: ViewerState) -> bytes:
+    """The head as `reconstruct` writes it, with the shape, albedo and opening expression of the state."""
+    return encode_glb(reconstructor.mesh(state.code, detailed_albedo(head, state)))
+
+
+def json_file(head: Head, state: ViewerState) -> bytes:
+    """The state's numbers, schema `facefactor.face/1`."""
+    return encode_face_record(edited_record(head, state))
+
+
+def png_file(head: Head, state: ViewerState) -> bytes:
+    """The state as the photo's camera sees it."""
+    return encode_png(np.rint(255.0 * np.clip(draw_picture(head, state), 0.0, 1.0)).astype(np.uint8))
+
+
+def edited_record(head: Head, state: ViewerState) -> FaceRecord:
+    """The record of a changed face; camera, photo and quality stay those of the reconstruction it was made from."""
+    code, record = state.code.map(lambda part: part.astype(np.float64)), state.subject.record
+    has_corrections = record.model_hash == head.model.model_hash
+    return replace(
+        record,
+        shape=code.shape,
+        expression=code.expression,
+        reflectance=code.reflectance,
+        illumination=code.illumination,
+        geometry_corrective=code.geometry_corrective if has_corrections else record.geometry_corrective,
+        reflectance_corrective=code.reflectance_corrective if has_corrections else record.reflectance_corrective,
+        landmarks_68_px=_landmarks_px(head, state),
+    )
+
+
+def _landmarks_px(head: Head, state: ViewerState) -> np.ndarray:
+    """(68, 2) iBUG points of the changed face, pixels of the original photo."""
+    decoded = head.decoder.decode(state.code.map(lambda part: part[None]))
+    T_photo_crop = state.subject.record.camera.K @ np.linalg.inv(crop_intrinsics(ENCODER_CROP_PX))
+    return crop_to_photo(decoded.landmarks68_px[0], T_photo_crop)
