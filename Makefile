@@ -34,7 +34,7 @@ test: .venv-test/installed
 	.venv-test/bin/$(PIP) "$(TORCH)+cpu" 2>/dev/null \
 		|| .venv-test/bin/$(PIP) --retries 1 --index-url https://download.pytorch.org/whl/cpu "$(TORCH)" 2>/dev/null \
 		|| .venv-test/bin/$(PIP) "$(TORCH)"
-	.venv-test/bin/$(PIP) --editable ".[train,prepare,build,export,tensorboard,dev]"
+	.venv-test/bin/$(PIP) --editable ".[train,prepare,build,export,tensorboard,video,dev]"
 	touch $@
 
 define make-venv

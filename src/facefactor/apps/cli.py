@@ -41,6 +41,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What argparse returns for a place where commands can be added."""
 
 _EXTRA_OF_MODULE = {"torch": "train", "jaxtyping": "train", "mediapipe": "prepare", "anny": "build", "onnx": "export"}
+_EXTRA_OF_MODULE |= {"av": "video", "pyarrow": "video"}
 """The facefactor extra that installs each optional module."""
 
 
@@ -87,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add_command in (
         _add_reconstruct,
+        _add_video,
         _add_prepare,
         _add_synthesize,
         _add_train,
@@ -133,6 +135,27 @@ def _add_reconstruct(commands: Commands, verbosity: argparse.ArgumentParser) -> 
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON per face on stdout")
     parser.set_defaults(handler="facefactor.apps.reconstruct:run")
+
+
+def _add_video(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "video",
+        parents=[verbosity],
+        help="turn a video into moving 3D heads",
+        description="Follow the faces of a video. Write DIR/codes.parquet, for person N from 0 DIR/person-N.csv (as "
+        "Live Link Face records it) and DIR/person-N.glb (the head with its motion), DIR/overlay.mp4 and "
+        "DIR/report.json. Needs the extra `video`.",
+    )
+    parser.add_argument("video", type=Path, metavar="VIDEO", help="a video file")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")
+    parser.add_argument(
+        "--engine",
+        choices=[engine for engine in ENGINES if engine != "fit"],
+        default=DEFAULT_ENGINE,
+        help=f"see `reconstruct` (default: {DEFAULT_ENGINE})",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
+    parser.set_defaults(handler="facefactor.apps.video:run")
 
 
 def _add_prepare(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
