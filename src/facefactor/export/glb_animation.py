@@ -55,7 +55,8 @@ def encode_animated_glb(mesh: GlbMesh, motion: HeadMotion) -> bytes:
     times = file.add_keys(times_s)
     quaternions = _continuous(Rotation.from_matrix(motion.R).as_quat())
     translations_m = motion.t_mm * METRES_PER_MM
-    samplers, channels = [], []
+    samplers: list[gltf.AnimationSampler] = []
+    channels: list[gltf.AnimationChannel] = []
     for path, values in (
         ("weights", motion.weights[keys].reshape(-1)),
         ("rotation", quaternions[keys]),

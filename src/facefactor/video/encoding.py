@@ -32,16 +32,16 @@ class _Crop(NamedTuple):
     srgb: np.ndarray
 
 
-def encode_faces(frames: Iterable[TrackedFrame], encoder: EncoderGraph, seconds: PartSeconds) -> SeenFaces | None:
+def encode_faces(tracked: Iterable[TrackedFrame], encoder: EncoderGraph, seconds: PartSeconds) -> SeenFaces | None:
     """Encode every face of every frame; None when there is none.
 
     Args:
-        frames: of the whole clip.
+        tracked: the frames of the whole clip.
         encoder: answers crops.
         seconds: the part "encode_faces" is counted there.
     """
     rows, packed = [], []
-    crops = seconds.count_each("encode_faces", _cut(frames))
+    crops = seconds.count_each("encode_faces", _cut(tracked))
     while batch := list(islice(crops, LARGEST_BATCH)):
         with seconds.count("encode_faces"):
             code = encoder.encode(np.stack([crop.srgb for crop in batch]))
@@ -51,14 +51,14 @@ def encode_faces(frames: Iterable[TrackedFrame], encoder: EncoderGraph, seconds:
             rows += [crop[:-1] for crop, keep in zip(batch, is_finite, strict=True) if keep]
     if not rows:
         return None
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    frames, times_s, scenes, tracks, confidence, T_photo_crop = (np.array(column) for column in zip(*rows, strict=True))
     code = FaceCode.unpack(np.concatenate(packed), num_geometry)
     code = code.with_expression(bound_mouth_close(code.expression))
-    return SeenFaces(*columns, code)
+    return SeenFaces(frames, times_s, scenes, tracks, confidence, T_photo_crop, code)
 
 
-def _cut(frames: Iterable[TrackedFrame]) -> Iterator[_Crop]:
-    for tracked in frames:
+def _cut(tracked_frames: Iterable[TrackedFrame]) -> Iterator[_Crop]:
+    for tracked in tracked_frames:
         for face in tracked.faces:
             T_photo_crop = face_crop(face.landmarks, ENCODER_CROP_PX)
             crop_srgb = crop_image(tracked.frame.photo, T_photo_crop, ENCODER_CROP_PX)

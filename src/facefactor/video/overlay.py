@@ -14,9 +14,9 @@ import numpy as np
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import depth_from_camera, project_points
 from facefactor.code.face_code import FaceCode
+from facefactor.face.albedo import albedo_from_log
 from facefactor.face.fade import face_opacity
 from facefactor.face.linear_bases import LinearBases, linear_weights
-from facefactor.face.albedo import albedo_from_log
 from facefactor.face.model import FaceModel
 from facefactor.face.normals import vertex_normals
 from facefactor.light.spherical_harmonics import shade
@@ -60,19 +60,19 @@ class FaceOverlay:
 
     def _draw_row(self, picture_srgb: np.ndarray, row: int) -> None:
         code = self._faces.code[row]
-        vertices_camera = move_to_camera(
-            self._vertices(row), matrix_from_axis_angle(code.rotation), code.translation
-        ).astype(np.float32)
-        albedo = self._albedo[self._faces.people[row]]
-        lit_linear = shade(albedo, vertex_normals(vertices_camera, self._triangles), code.illumination)
-        colours = np.float32(255) * linear_to_srgb(np.clip(lit_linear, 0, 1)).astype(np.float32)
+        R = matrix_from_axis_angle(code.rotation)
+        vertices_camera = move_to_camera(self._vertices(row), R, code.translation).astype(np.float32)
+        normals = vertex_normals(vertices_camera, self._triangles)
+        lit_linear: np.ndarray = shade(self._albedo[self._faces.people[row]], normals, code.illumination)
+        colours = 255.0 * linear_to_srgb(lit_linear.clip(0.0, 1.0)).astype(np.float32)
         _lay_over(picture_srgb, vertices_camera, self._faces.K, self._triangles, colours, self._opacity)
 
     def _vertices(self, row: int) -> np.ndarray:
-        """The head-frame vertices of a row, decoded with those of the rows that follow."""
+        """The head-frame vertices of a row, decoded together with its neighbours'."""
         rows, vertices = self._decoded
         if not rows.start <= row < rows.stop:
-            rows = slice(row, row + ROWS_AT_A_TIME)
+            start = row - row % ROWS_AT_A_TIME
+            rows = slice(start, start + ROWS_AT_A_TIME)
             code = self._faces.code[rows]
             vertices = self._surface.points(*linear_weights(code.full_shape, code.expression))
             self._decoded = rows, vertices

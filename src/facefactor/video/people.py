@@ -2,8 +2,14 @@
 """Who is who in a clip, and one identity for each: shape and reflectance with their corrections.
 
 A track's identity is the geometric median of its frames' answers, weighted by confidence: frames that are blurred,
-turned away or half covered do not move it. Tracks are one person when their identities agree; tracks that overlap in
-time are not. A face that is lost for a moment and found at the same place is the same person in any case.
+turned away or half covered do not move it. Tracks are one person when their identities agree,
+
+    d² = mean over coefficients of (a − b)² / ((σ_a² + σ_b²)/2 + σ_0²)  ≤  d_max²
+
+with a and b the medians and σ how much each coefficient varies from frame to frame. Tracks that overlap in time are
+never one person; a face that is lost for a moment and found at its place always is. How well d tells people apart, and
+d_max, were measured on 90 people's frames (YouTube Faces), half of each person's against half of each other's: a pair
+of one person has the smaller d with a probability of 87 %, and at d_max about 22 % are wrong on either side.
 """
 
 from __future__ import annotations
@@ -22,14 +28,16 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 IDENTITY_PARTS = ("shape", "reflectance", "geometry_corrective", "reflectance_corrective")
-SAME_PERSON = 6.0
-"""Largest distance of the identities of two tracks of one person, `identity_distance`."""
+LARGEST_DISTANCE = 1.0
+"""d_max."""
+LEAST_VARIANCE = 0.3
+"""σ_0²: how far two takes of one person differ however steady each is."""
 MOMENT_SECONDS = 0.6
 """A face that is found again after no more, at its place, is the same person."""
 MOVED_CROPS = 0.25
 """How far it may have moved meanwhile, in widths of its crop."""
 MOST_ROWS = 400
-"""Rows of a track that its median is taken over, spread evenly."""
+"""Rows that a median is taken over, spread evenly."""
 ROUNDS = 25
 """Of Weiszfeld's iteration."""
 
@@ -37,38 +45,36 @@ ROUNDS = 25
 def assign_people(seen: SeenFaces) -> Int[np.ndarray, " rows"]:
     """Number the people, from zero in the order in which they appear; the number of each row."""
     people = np.full(len(seen.tracks), -1)
-    for run in sorted(runs_of(seen.tracks), key=lambda run: (seen.times_s[run[0]], run[0])):
-        others = range(people.max() + 1)
-        distances = [_distance(seen, run, np.flatnonzero(people == person)) for person in others]
-        nearest = int(np.argmin(distances)) if distances else -1
-        people[run] = nearest if distances and distances[nearest] <= SAME_PERSON else len(others)
+    for run in sorted(runs_of(seen.tracks), key=lambda run: run[0]):
+        known = [np.flatnonzero(people == person) for person in range(people.max() + 1)]
+        distances = [_distance(seen, rows, run) for rows in known]
+        nearest = int(np.argmin(distances)) if known else 0
+        is_known = bool(known) and distances[nearest] <= LARGEST_DISTANCE
+        people[run] = nearest if is_known else len(known)
     return people
 
 
 def share_identity(seen: SeenFaces, people: Int[np.ndarray, " rows"]) -> FaceCode[np.ndarray]:
     """The codes with one identity for each person, all else as it was answered."""
-    shared = {}
-    for name in IDENTITY_PARTS:
-        answered = getattr(seen.code, name)
-        shared[name] = np.empty_like(answered)
-        for person in np.unique(people):
-            rows = np.flatnonzero(people == person)
-            shared[name][rows] = _median(answered, seen.confidence, rows)
+    shared = {name: np.empty_like(getattr(seen.code, name)) for name in IDENTITY_PARTS}
+    for person in np.unique(people):
+        rows = np.flatnonzero(people == person)
+        for part, median in zip(shared.values(), _medians(seen, rows), strict=True):
+            part[rows] = median
     return replace(seen.code, **shared)
 
 
 def identity_distance(seen: SeenFaces, first: Int[np.ndarray, " some"], second: Int[np.ndarray, " others"]) -> float:
-    """How far the identities of two groups of rows are apart: root of the summed squares, base coefficients only.
-
-    They are standard deviations of the prior; the corrections say more about light than about people.
-    """
-    parts = (seen.code.shape, seen.code.reflectance)
-    pairs = ((_median(part, seen.confidence, rows) for rows in (first, second)) for part in parts)
-    return float(np.sqrt(sum(((one - other) ** 2).sum() for one, other in pairs)))
+    """How far the identities of two groups of rows are apart: d of the module's formula."""
+    offset = np.concatenate(_medians(seen, first)) - np.concatenate(_medians(seen, second))
+    variance = (_variances(seen, first) + _variances(seen, second)) / 2
+    return float(np.sqrt(np.mean(offset**2 / (variance + LEAST_VARIANCE))))
 
 
-def geometric_median(values: Float[np.ndarray, "rows coeffs"], weights: Float[np.ndarray, " rows"]) -> np.ndarray:
-    """The point whose weighted distances to the rows sum to the least (Weiszfeld's iteration): (coeffs,)."""
+def geometric_median(
+    values: Float[np.ndarray, "rows coeffs"], weights: Float[np.ndarray, " rows"]
+) -> Float[np.ndarray, " coeffs"]:
+    """The point whose weighted distances to the rows sum to the least (Weiszfeld's iteration)."""
     weights = np.maximum(weights, 1e-6)
     point = np.average(values, axis=0, weights=weights)
     for _ in range(ROUNDS):
@@ -77,18 +83,23 @@ def geometric_median(values: Float[np.ndarray, "rows coeffs"], weights: Float[np
     return point
 
 
-def _median(values: np.ndarray, confidence: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _medians(seen: SeenFaces, rows: np.ndarray) -> list[np.ndarray]:
+    """The median of each identity part."""
     some = rows[:: max(1, len(rows) // MOST_ROWS)]
-    return geometric_median(values[some].astype(np.float64), confidence[some])
+    parts = (getattr(seen.code, name)[some].astype(np.float64) for name in IDENTITY_PARTS)
+    return [geometric_median(part, seen.confidence[some]) for part in parts]
 
 
-def _distance(seen: SeenFaces, run: np.ndarray, rows: np.ndarray) -> float:
-    """From a new track to what is known of a person; infinite where both are in one frame."""
-    if np.isin(seen.frames[run], seen.frames[rows]).any():
+def _variances(seen: SeenFaces, rows: np.ndarray) -> np.ndarray:
+    """How each identity coefficient varies over rows, part after part."""
+    return np.concatenate([getattr(seen.code, name)[rows].var(axis=0) for name in IDENTITY_PARTS])
+
+
+def _distance(seen: SeenFaces, known: np.ndarray, run: np.ndarray) -> float:
+    """From a person to a new track; infinite where both are in one frame."""
+    if np.isin(seen.frames[run], seen.frames[known]).any():
         return np.inf
-    if _goes_on(seen, rows[-1], run[0]):
-        return 0.0
-    return identity_distance(seen, rows, run)
+    return 0.0 if _goes_on(seen, known[-1], run[0]) else identity_distance(seen, known, run)
 
 
 def _goes_on(seen: SeenFaces, last: int, first: int) -> bool:
@@ -98,4 +109,4 @@ def _goes_on(seen: SeenFaces, last: int, first: int) -> bool:
     crop_px = ENCODER_CROP_PX * similarity_scale(transforms[0])
     is_near = bool(np.linalg.norm(after_px - before_px) < MOVED_CROPS * crop_px)
     is_soon = seen.times_s[first] - seen.times_s[last] <= MOMENT_SECONDS
-    return is_near and bool(is_soon) and seen.scenes[first] == seen.scenes[last]
+    return is_near and bool(is_soon) and bool(seen.scenes[first] == seen.scenes[last])

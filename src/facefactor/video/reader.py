@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read a video frame by frame: upright RGB pictures with the container's own timestamps (PyAV).
 
-Place in the flow: the first step, and again the first of the second pass, which draws. Only one frame is held at a time.
+Place in the flow: the first step of either pass. One frame is held at a time.
 
 Decisions:
 - Time is what the container says, in seconds from its first frame; frame numbers and rates never stand for time. A

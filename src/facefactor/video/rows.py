@@ -59,8 +59,8 @@ class ClipFaces:
     def of_person(self, person: int) -> ClipFaces:
         """The rows of one person."""
         mine = self.people == person
-        rows = (self.frames, self.times_s, self.tracks, self.people)
-        return ClipFaces(*(row[mine] for row in rows), self.K, self.code[mine])
+        frames, times_s, tracks, people = (row[mine] for row in (self.frames, self.times_s, self.tracks, self.people))
+        return ClipFaces(frames, times_s, tracks, people, self.K, self.code[mine])
 
 
 def runs_of(tracks: Int[np.ndarray, " rows"]) -> Iterator[Int[np.ndarray, " run"]]:

@@ -51,6 +51,7 @@ LOG_DISTANCE = Smoothness(rest_hz=0.7, hz_per_speed=10.0)
 """Of the distance's logarithm."""
 LIGHT = Smoothness(rest_hz=0.5, hz_per_speed=2.0)
 """Of the light over its mean strength."""
+SMOOTHED_PARTS = ("expression", "rotation", "translation", "illumination")
 PILOT_HZ = 6.0
 """Cut-off of the curve whose speed is taken."""
 AROUND_FRAMES = 5
@@ -59,7 +60,7 @@ AROUND_FRAMES = 5
 
 def smooth_faces(faces: ClipFaces) -> ClipFaces:
     """Smooth expression, pose and light of each track; identities are one already."""
-    parts = {name: getattr(faces.code, name).copy() for name in ("expression", "rotation", "translation", "illumination")}
+    parts = {name: getattr(faces.code, name).copy() for name in SMOOTHED_PARTS}
     for run in runs_of(faces.tracks):
         smoothed = _smooth_run(faces.times_s[run], faces.code[run])
         for name, part in parts.items():

@@ -64,10 +64,10 @@ def measure_steadiness(
     before, after = (np.concatenate(bends[part]) for part in (slice(len(runs)), slice(len(runs), None)))
     speed = np.concatenate([_speed(times_s[run], after_px[run][:, still]) for run in runs])
     at_rest = speed <= np.quantile(speed, AT_REST)
-    jitter = [float(np.sqrt(squares[at_rest].mean())) for squares in (before, after)]
+    jitter_before, jitter_after = (float(np.sqrt(squares[at_rest].mean())) for squares in (before, after))
     frame_s = float(np.median(np.concatenate([np.diff(times_s[run]) for run in runs])))
     lag_s = measure_lag([(times_s[run], before_px[run], after_px[run]) for run in runs], frame_s)
-    return Steadiness(*jitter, 1000 * lag_s, 1000 * frame_s)
+    return Steadiness(jitter_before, jitter_after, 1000 * lag_s, 1000 * frame_s)
 
 
 def measure_lag(runs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], step_s: float) -> float:
@@ -101,9 +101,9 @@ def _bends(times_s: np.ndarray, points_px: np.ndarray) -> np.ndarray:
 
 
 def _speed(times_s: np.ndarray, points_px: np.ndarray) -> np.ndarray:
-    """(frames − 2,) mean speed of points from the frame before to the frame after, pixels a second."""
-    moved_px = np.linalg.norm(points_px[2:] - points_px[:-2], axis=2).mean(axis=1)
-    return moved_px / (times_s[2:] - times_s[:-2])
+    """(frames − 2,) mean speed of points on their way over three frames, pixels a second."""
+    steps_px = np.linalg.norm(np.diff(points_px, axis=0), axis=2).mean(axis=1)
+    return (steps_px[:-1] + steps_px[1:]) / (times_s[2:] - times_s[:-2])
 
 
 def _at(even_s: np.ndarray, times_s: np.ndarray, values: np.ndarray) -> np.ndarray:
