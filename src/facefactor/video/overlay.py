@@ -62,7 +62,7 @@ class FaceOverlay:
         code = self._faces.code[row]
         R = matrix_from_axis_angle(code.rotation)
         vertices_camera = move_to_camera(self._vertices(row), R, code.translation).astype(np.float32)
-        normals = vertex_normals(vertices_camera, self._triangles)
+        normals: np.ndarray = vertex_normals(vertices_camera, self._triangles)
         lit_linear: np.ndarray = shade(self._albedo[self._faces.people[row]], normals, code.illumination)
         colours = 255.0 * linear_to_srgb(lit_linear.clip(0.0, 1.0)).astype(np.float32)
         _lay_over(picture_srgb, vertices_camera, self._faces.K, self._triangles, colours, self._opacity)

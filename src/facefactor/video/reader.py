@@ -25,6 +25,7 @@ from facefactor.photo.read import Photo
 
 USUAL_RATE = Fraction(30)
 """Frames a second where a file says nothing."""
+COLOUR_TAGS = ("colorspace", "color_primaries", "color_trc")
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class Video:
             self.time_base = Fraction(stream.time_base or 1 / USUAL_RATE)
             self.rate = Fraction(stream.average_rate or USUAL_RATE)
             self.num_frames_stated: int = stream.frames
+            self.colour_tags = {name: getattr(stream.codec_context, name) for name in COLOUR_TAGS}
+            """How its colours were encoded; frames are read by it."""
             self.audio_codecs = [audio.codec_context.name for audio in container.streams.audio]
 
     def frames(self, on_audio: Callable[[Any], None] | None = None) -> Iterator[Frame]:

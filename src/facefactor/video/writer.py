@@ -21,6 +21,10 @@ from facefactor.video.reader import Video, open_container
 CODEC = "libx264"
 CODEC_OPTIONS = {"preset": "superfast", "crf": "20"}
 """What slower presets look better by is not seen; they take two to five times as long."""
+MATRICES = (1, 9)
+"""RGB to YUV by BT.709 and BT.2020, as FFmpeg numbers them; all else is BT.601 here."""
+NARROW_RANGE = 1
+"""Brightness from 16 to 235, as FFmpeg numbers it: what players expect."""
 SOUND_IN_MP4 = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})
 """Codecs of sound that MP4 holds."""
 
@@ -58,6 +62,10 @@ class VideoWriter:
         self._video.pix_fmt = "yuv420p"
         self._video.codec_context.time_base = source.time_base
         self._video.codec_context.thread_count = 1  # other parts of the work have the other cores
+        for name, tag in {**source.colour_tags, "color_range": NARROW_RANGE}.items():
+            setattr(self._video.codec_context, name, tag)
+        tagged = source.colour_tags["colorspace"]
+        self._matrix = tagged if tagged in MATRICES else None
         self._sound = self._add_sound(source)
         self._sound_packets: deque[Any] = deque()
 
@@ -73,7 +81,10 @@ class VideoWriter:
             picture_srgb: (height, width, 3) uint8.
             pts: when it is shown, in the source's time base; later than the one before.
         """
-        frame = av.VideoFrame.from_ndarray(np.pad(picture_srgb, self._padding, mode="edge"), format="rgb24")
+        if any(sum(self._padding, ())):
+            picture_srgb = np.pad(picture_srgb, self._padding, mode="edge")
+        frame = av.VideoFrame.from_ndarray(picture_srgb, format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace=self._matrix, dst_color_range=NARROW_RANGE)
         frame.pts, frame.time_base = pts, self._video.codec_context.time_base
         self._mux(self._video.encode(frame))
 
