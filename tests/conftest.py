@@ -2,6 +2,8 @@
 """Fixtures every test may use."""
 
 import importlib.util
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,39 @@ def rendered_photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, lis
         samples.append(encode_photo_sample(sample, f"{number:08d}-0"))
     write_corpus_record(folder, CorpusRecord(PHOTOGRAPHS, (write_shard(folder / "photos-000000.tar", samples),)))
     return folder, faces
+
+
+@pytest.fixture
+def write_clip(tmp_path: Path) -> Callable[..., Path]:
+    """A function that encodes pictures (height, width, 3) uint8 as a video in the test's folder.
+
+    Its arguments: the file's name, the pictures, their times as multiples of a time base (25 a second by default), and
+    whether there is a second of sound. The header comes first, so that the file can be cut off.
+    """
+    av = pytest.importorskip("av", reason="PyAV (the extra `video`) is not installed")
+    import numpy as np
+
+    def add_sound(container, rate: int = 16000) -> None:
+        sound = container.add_stream("aac", rate=rate, layout="mono")
+        tone = np.sin(np.arange(rate) / 10).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+
+    def write(name: str, pictures, pts=None, time_base=Fraction(1, 25), with_sound: bool = False) -> Path:
+        path = tmp_path / name
+        with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+            video = container.add_stream("libx264", rate=25, options={"crf": "8", "preset": "veryfast"})
+            video.height, video.width = pictures[0].shape[:2]
+            video.pix_fmt, video.codec_context.time_base = "yuv420p", time_base
+            if with_sound:
+                add_sound(container)
+            for picture, when in zip(pictures, pts or range(len(pictures)), strict=True):
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = when, time_base
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        return path
+
+    return write

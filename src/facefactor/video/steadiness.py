@@ -78,14 +78,16 @@ def measure_lag(runs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], step_s: f
         step_s: of the even times at which they are compared.
     """
     shifts = np.arange(-LARGEST_LAG_FRAMES, LARGEST_LAG_FRAMES + 1)
-    agreement = np.zeros(len(shifts))
+    products = np.zeros((3, len(shifts)))
     for times_s, first, second in runs:
         even_s = np.arange(times_s[0], times_s[-1], step_s)
         first_velocity, second_velocity = (np.diff(_at(even_s, times_s, part), axis=0) for part in (first, second))
         for place, shift in enumerate(shifts):
             late, early = second_velocity[max(shift, 0) :], first_velocity[max(-shift, 0) :]
             count = min(len(late), len(early))
-            agreement[place] += (late[:count] * early[:count]).sum()
+            late, early = late[:count], early[:count]
+            products[:, place] += (late * early).sum(), (late * late).sum(), (early * early).sum()
+    agreement = products[0] / np.sqrt(np.maximum(products[1] * products[2], 1e-12))
     peak = int(np.clip(np.argmax(agreement), 1, len(shifts) - 2))
     left, middle, right = agreement[peak - 1 : peak + 2]
     bend = left - 2 * middle + right
