@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures every test may use."""
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from fractions import Fraction
@@ -95,11 +96,17 @@ def rendered_photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, lis
 
 
 @pytest.fixture
-def write_clip(tmp_path: Path) -> Callable[..., Path]:
-    """A function that encodes pictures (height, width, 3) uint8 as a video in the test's folder.
+def write_clip(write_clip_into: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """`write_clip_into` the test's own folder."""
+    return functools.partial(write_clip_into, tmp_path)
 
-    Its arguments: the file's name, the pictures, their times as multiples of a time base (25 a second by default), and
-    whether there is a second of sound. The header comes first, so that the file can be cut off.
+
+@pytest.fixture(scope="session")
+def write_clip_into() -> Callable[..., Path]:
+    """A function that encodes pictures (height, width, 3) uint8 as a video.
+
+    Its arguments: folder and name of the file, the pictures, their times as multiples of a time base (25 a second by
+    default), and whether there is a second of sound. The header comes first, so that the file can be cut off.
     """
     av = pytest.importorskip("av", reason="PyAV (the extra `video`) is not installed")
     import numpy as np
@@ -112,8 +119,8 @@ def write_clip(tmp_path: Path) -> Callable[..., Path]:
         container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
 
-    def write(name: str, pictures, pts=None, time_base=Fraction(1, 25), with_sound: bool = False) -> Path:
-        path = tmp_path / name
+    def write(folder: Path, name: str, pictures, pts=None, time_base=Fraction(1, 25), with_sound: bool = False) -> Path:
+        path = folder / name
         with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
             video = container.add_stream("libx264", rate=25, options={"crf": "8", "preset": "veryfast"})
             video.height, video.width = pictures[0].shape[:2]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from facefactor.export.glb import GlbMesh, write_glb
+from facefactor.export.glb_animation import HeadMotion, encode_animated_glb
 
 READERS = Path(__file__).parent / "readers"
 INSTALLED = Path(__file__).resolve().parents[2] / "build" / "glb-readers"
@@ -32,14 +33,19 @@ def read_script() -> Path:
     return INSTALLED / "read_glb.mjs"
 
 
+def read_with(read_script: Path, path: Path) -> dict:
+    """What the readers say about a GLB."""
+    done = subprocess.run(["node", read_script, path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.fixture
 def reading(read_script: Path, sphere: GlbMesh, tmp_path: Path) -> dict:
     """What the readers say about a written GLB."""
     path = tmp_path / "sphere.glb"
     write_glb(path, sphere)
-    done = subprocess.run(["node", read_script, path], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return read_with(read_script, path)
 
 
 def test_the_validator_finds_nothing_to_say(reading: dict):
@@ -54,3 +60,18 @@ def test_three_js_loads_geometry_morphs_and_texture(reading: dict, sphere: GlbMe
     np.testing.assert_allclose(mesh["morph_weights"], sphere.morph_weights)
     np.testing.assert_allclose(mesh["size_m"], np.ptp(sphere.vertices_mm, axis=0) / 1000, rtol=1e-5)
     assert mesh["texture_colour_space"] == "srgb"
+
+
+def test_a_moving_head_is_valid_and_three_js_finds_its_motion(read_script: Path, sphere: GlbMesh, tmp_path: Path):
+    R = np.broadcast_to(np.eye(3), (3, 3, 3))
+    t_mm, K = np.array([[0.0, 0, -900], [5, 0, -900], [10, 0, -900]]), np.diag([800.0, 800, 1])
+    K[:2, 2] = 320, 240
+    motion = HeadMotion(np.array([0, 0.04, 1.0]), np.array([0, 0, 1]), np.eye(3), R, t_mm, K)
+    path = tmp_path / "moving.glb"
+    path.write_bytes(encode_animated_glb(sphere, motion))
+    reading = read_with(read_script, path)
+    issues = reading["issues"]
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+    (animation,) = reading["animations"]
+    assert animation["seconds"] == pytest.approx(1.0)
+    assert sorted(animation["tracks"]) == ["head.morphTargetInfluences", "head.position", "head.quaternion"]

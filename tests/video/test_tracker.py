@@ -75,6 +75,13 @@ def test_a_lost_face_is_looked_for_at_once_and_begins_a_new_track():
     assert tracks(scene.run()) == [[0]] * 5 + [[1]] * 3
 
 
+def test_one_of_two_who_comes_back_is_found_soon():
+    scene = Scene([[10, 100]] * 5 + [[100]] * 7 + [[10, 100]] * 6)
+    found = tracks(scene.run())
+    assert found[:12] == [[0, 1]] * 5 + [[1]] * 7
+    assert found[-1] == [1, 2]
+
+
 def test_newcomers_are_found_within_a_second():
     scene = Scene([[10]] * 10 + [[10, 100]] * 20)
     assert tracks(scene.run()) == [[0]] * 25 + [[0, 1]] * 5

@@ -24,7 +24,8 @@ from facefactor.video.reader import Frame
 NEWCOMERS_SECONDS = 1.0
 """Between two looks for faces that come in while others are followed."""
 LOST_SECONDS = 0.2
-"""Between two looks when nobody is followed."""
+"""Between two looks when nobody is followed, or somebody was lost not long ago."""
+NOT_LONG_SECONDS = 2.0
 THUMBNAIL_PX = 48
 """About the larger side of the picture in which cuts are looked for."""
 LEAST_CUT = 0.08
@@ -87,7 +88,7 @@ class FaceTracker:
         self._network, self._detector = network, detector
         self._cuts, self._numbers = CutFinder(), itertools.count()
         self._scene, self._faces = 0, list[TrackedFace]()
-        self._looked_s = -np.inf
+        self._looked_s = self._lost_s = -np.inf
 
     def track(self, frames: Iterator[Frame]) -> Iterator[TrackedFrame]:
         """Follow all frames of the clip, in order."""
@@ -96,15 +97,17 @@ class FaceTracker:
             self._scene += is_cut
             before = [] if is_cut else self._faces
             self._faces = self._follow(frame.photo, before)
+            is_lost = len(self._faces) < len(before)
+            self._lost_s = frame.time_s if is_lost else self._lost_s
             if frame.index == 0 or is_cut:
                 self._look(frame, thorough=True)
-            elif len(self._faces) < len(before) or frame.time_s >= self._looked_s + self._patience_seconds:
+            elif is_lost or frame.time_s - self._looked_s >= self._patience_seconds(frame):
                 self._look(frame)
             yield TrackedFrame(frame, self._scene, self._faces)
 
-    @property
-    def _patience_seconds(self) -> float:
-        return NEWCOMERS_SECONDS if self._faces else LOST_SECONDS
+    def _patience_seconds(self, frame: Frame) -> float:
+        is_all_well = bool(self._faces) and frame.time_s - self._lost_s > NOT_LONG_SECONDS
+        return NEWCOMERS_SECONDS if is_all_well else LOST_SECONDS
 
     def _follow(self, photo: Photo, before: Sequence[TrackedFace]) -> list[TrackedFace]:
         """Find the faces of the frame before; of two that came to lie on each other the older is kept."""
