@@ -178,6 +178,13 @@ def test_a_cut_off_video_is_used_as_far_as_it_goes(without_heads, write_clip, tm
     assert run.err == f"facefactor: {clip}: is damaged or cut off; {run.report['frames']} frames of it are used\n"
 
 
+def test_one_frame_is_enough(without_heads, write_clip, tmp_path: Path):
+    run = run_command(tmp_path / "out", write_clip("one.mp4", [moved(0, 0)]))
+    assert run.exit_code == 0, run.err
+    assert run.report["people"] == {"person-0": {"frames": 1, "tracks": 1, "first_s": 0.0, "last_s": 0.0}}
+    assert f"{run.folder / 'overlay.mp4'}" in run.out
+
+
 def test_what_cannot_be_used_is_one_sentence_and_no_file(write_clip, tmp_path: Path):
     (tmp_path / "text.mp4").write_text("no video")
     faceless = write_clip("wall.mp4", [np.full((96, 128, 3), 90, np.uint8)] * 5)

@@ -40,8 +40,15 @@ FACEFACTOR_DEBUG=1 in the environment shows where an error came from.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What argparse returns for a place where commands can be added."""
 
-_EXTRA_OF_MODULE = {"torch": "train", "jaxtyping": "train", "mediapipe": "prepare", "anny": "build", "onnx": "export"}
-_EXTRA_OF_MODULE |= {"av": "video", "pyarrow": "video"}
+_EXTRA_OF_MODULE = {
+    "torch": "train",
+    "jaxtyping": "train",
+    "mediapipe": "prepare",
+    "anny": "build",
+    "onnx": "export",
+    "av": "video",
+    "pyarrow": "video",
+}
 """The facefactor extra that installs each optional module."""
 
 

@@ -36,8 +36,6 @@ class Clip:
     """A clip's faces, smoothed, and what it took."""
 
     faces: ClipFaces
-    raw: ClipFaces
-    """The same before smoothing."""
     steadiness: list[Steadiness | None]
     """Of each person; None for one who is never there for three frames in a row."""
     width: int
@@ -88,8 +86,8 @@ def describe_clip(video: Video, engine: EncoderEngine, seconds: PartSeconds) -> 
     if seen is None:
         raise NoFaceFound(f"{video.path}: no face found in any of {extent.num_frames} frames")
     with seconds.count("smooth"):
-        faces, raw, steadiness = _between_passes(seen, engine.model, extent.width, extent.height)
-    return Clip(faces, raw, steadiness, **vars(extent))
+        faces, steadiness = _between_passes(seen, engine.model, extent.width, extent.height)
+    return Clip(faces, steadiness, **vars(extent))
 
 
 def draw_clip(video: Video, clip: Clip, model: FaceModel, path: Path, seconds: PartSeconds) -> None:
@@ -116,20 +114,19 @@ def draw_clip(video: Video, clip: Clip, model: FaceModel, path: Path, seconds: P
 
 def _between_passes(
     seen: SeenFaces, model: FaceModel, width: int, height: int
-) -> tuple[ClipFaces, ClipFaces, list[Steadiness | None]]:
-    """The faces smoothed and unsmoothed, and how steady each person is."""
+) -> tuple[ClipFaces, list[Steadiness | None]]:
+    """The people of the clip, smoothed, and how steady each is."""
     people = assign_people(seen)
     poser, K = ClipPoser(model), clip_intrinsics(seen, width, height)
     code, answered_px = poser.pose(seen, share_identity(seen, people), K)
-    raw = ClipFaces(seen.frames, seen.times_s, seen.tracks, people, K, code)
-    faces = smooth_faces(raw)
+    faces = smooth_faces(ClipFaces(seen.frames, seen.times_s, seen.tracks, people, K, code))
     smoothed_px = poser.landmarks_px(faces.code, K)
     steadiness = []
     for person in range(people.max() + 1):
         mine = people == person
         landmarks = (answered_px[mine], smoothed_px[mine])
         steadiness.append(measure_steadiness(seen.times_s[mine], seen.tracks[mine], *landmarks))
-    return faces, raw, steadiness
+    return faces, steadiness
 
 
 def _draw_each(frames: Iterable[Frame], overlay: FaceOverlay) -> Iterator[tuple[int, np.ndarray]]:

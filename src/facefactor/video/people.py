@@ -9,7 +9,7 @@ turned away or half covered do not move it. Tracks are one person when their ide
 with a and b the medians and σ how much each coefficient varies from frame to frame. Tracks that overlap in time are
 never one person; a face that is lost for a moment and found at its place always is. How well d tells people apart, and
 d_max, were measured on 90 people's frames (YouTube Faces), half of each person's against half of each other's: a pair
-of one person has the smaller d with a probability of 87 %, and at d_max about 22 % are wrong on either side.
+of one person has the smaller d with a probability of 87 %, and at d_max about 23 % are wrong on either side.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 IDENTITY_PARTS = ("shape", "reflectance", "geometry_corrective", "reflectance_corrective")
-LARGEST_DISTANCE = 1.0
+LARGEST_DISTANCE = 0.9
 """d_max."""
 LEAST_VARIANCE = 0.3
 """σ_0²: how far two takes of one person differ however steady each is."""
