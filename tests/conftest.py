@@ -106,27 +106,35 @@ def write_clip_into() -> Callable[..., Path]:
     """A function that encodes pictures (height, width, 3) uint8 as a video.
 
     Its arguments: folder and name of the file, the pictures, their times as multiples of a time base (25 a second by
-    default), and whether there is a second of sound. The header comes first, so that the file can be cut off.
+    default), and the codec of a second of sound, if there is to be some. The header comes first, so that the file can be
+    cut off.
     """
     av = pytest.importorskip("av", reason="PyAV (the extra `video`) is not installed")
     import numpy as np
 
-    def add_sound(container, rate: int = 16000) -> None:
-        sound = container.add_stream("aac", rate=rate, layout="mono")
+    def add_sound(container, codec: str, rate: int = 16000) -> None:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
         tone = np.sin(np.arange(rate) / 10).astype(np.float32)[None]
         frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-        container.mux(sound.encode(frame))
-        container.mux(sound.encode(None))
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
-    def write(folder: Path, name: str, pictures, pts=None, time_base=Fraction(1, 25), with_sound: bool = False) -> Path:
+    def write(
+        folder: Path,
+        name: str,
+        pictures,
+        pts=None,
+        time_base=Fraction(1, 25),
+        sound: str | None = None,
+    ) -> Path:
         path = folder / name
         with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
             video = container.add_stream("libx264", rate=25, options={"crf": "8", "preset": "veryfast"})
             video.height, video.width = pictures[0].shape[:2]
             video.pix_fmt, video.codec_context.time_base = "yuv420p", time_base
-            if with_sound:
-                add_sound(container)
+            if sound is not None:
+                add_sound(container, sound)
             for picture, when in zip(pictures, pts or range(len(pictures)), strict=True):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
                 frame.pts, frame.time_base = when, time_base

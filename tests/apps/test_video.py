@@ -83,7 +83,7 @@ def swaying(tmp_path_factory: pytest.TempPathFactory, write_clip_into) -> Run:
         with_noise([moved(x, y) for x, y in PATH_PX]),
         pts=pts,
         time_base=Fraction(1, 1000),
-        with_sound=True,
+        sound="aac",
     )
     return run_command(folder / "out", clip, "--json")
 

@@ -47,19 +47,19 @@ def test_angles_are_radians(rows):
 
 
 def test_eyes_turn_to_the_subjects_left_and_up():
-    for name, column, sign in (
-        ("eyeLookOutLeft", "LeftEyeYaw", 1),
-        ("eyeLookInRight", "RightEyeYaw", 1),
-        ("eyeLookOutRight", "RightEyeYaw", -1),
-        ("eyeLookUpLeft", "LeftEyePitch", 1),
-        ("eyeLookDownRight", "RightEyePitch", -1),
+    for name, column, angle_deg in (
+        ("eyeLookOutLeft", "LeftEyeYaw", 14.5),
+        ("eyeLookInRight", "RightEyeYaw", 15),
+        ("eyeLookOutRight", "RightEyeYaw", -14.5),
+        ("eyeLookUpLeft", "LeftEyePitch", 7),
+        ("eyeLookDownRight", "RightEyePitch", -10.5),
     ):
         code = FaceCode.neutral((1,))
         code.expression[0, EXPRESSION_NAMES.index(name)] = 0.5
         zeros = np.zeros(1, dtype=int)
         content = encode_live_link(ClipFaces(zeros, np.zeros(1), zeros, zeros, np.eye(3), code)).decode()
         (row,) = csv.DictReader(io.StringIO(content))
-        assert float(row[column]) == pytest.approx(sign * np.radians(15), abs=1e-5)
+        assert float(row[column]) == pytest.approx(np.radians(angle_deg), abs=1e-5)
 
 
 def test_timecodes_count_sixtieths_of_a_second(rows):

@@ -49,7 +49,7 @@ def test_turned_videos_are_read_upright(write_clip):
 
 def test_sound_is_handed_on(write_clip):
     packets: list = []
-    path = write_clip("talk.mp4", [grey(90)] * 25, with_sound=True)
+    path = write_clip("talk.mp4", [grey(90)] * 25, sound="aac")
     video = Video(path)
     assert video.audio_codecs == ["aac"]
     assert len(list(video.frames(on_audio=packets.append))) == 25

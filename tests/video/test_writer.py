@@ -10,7 +10,7 @@ import av
 
 from facefactor.errors import OutputUnwritable
 from facefactor.video.reader import Video
-from facefactor.video.writer import write_video
+from facefactor.video.writer import copies_sound, write_video
 
 
 def copy_clip(source: Video, path: Path) -> None:
@@ -26,7 +26,7 @@ def coloured(count: int, width: int = 64, height: int = 48) -> list[np.ndarray]:
 
 def test_times_colours_and_sound_are_kept(write_clip, tmp_path: Path):
     pts = [0, 33, 70, 90, 200, 233, 270, 1000]
-    source = write_clip("in.mp4", coloured(8), pts=pts, time_base=Fraction(1, 1000), with_sound=True)
+    source = write_clip("in.mp4", coloured(8), pts=pts, time_base=Fraction(1, 1000), sound="aac")
     copy_clip(Video(source), tmp_path / "out.mp4")
     frames = list(Video(tmp_path / "out.mp4").frames())
     np.testing.assert_allclose([frame.time_s for frame in frames], np.array(pts) / 1000, atol=1e-3)
@@ -37,6 +37,16 @@ def test_times_colours_and_sound_are_kept(write_clip, tmp_path: Path):
         with av.open(str(path)) as container:
             sounds.append([(packet.pts, bytes(packet)) for packet in container.demux(audio=0) if packet.size])
     assert sounds[0] == sounds[1]
+
+
+def test_sound_that_mp4_does_not_hold_is_left_out(write_clip, tmp_path: Path):
+    source = Video(write_clip("in.mkv", coloured(3), sound="pcm_s16le"))
+    assert source.audio_codecs == ["pcm_s16le"]
+    assert not copies_sound(source)
+    copy_clip(source, tmp_path / "out.mp4")
+    written = Video(tmp_path / "out.mp4")
+    assert written.audio_codecs == []
+    assert len(list(written.frames())) == 3
 
 
 def test_odd_sizes_get_a_border_pixel(write_clip, tmp_path: Path):

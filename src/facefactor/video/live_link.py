@@ -12,7 +12,7 @@ A line for each frame with the person in it:
     LeftEyeYaw, LeftEyePitch, LeftEyeRoll, then the same of the right eye: radians, relative to the head: yaw > 0 looks
                                                    to the subject's left, pitch > 0 up; the roll is 0
 
-Eyes turn with the weights eyeLookIn, Out, Up and Down, by `GAZE_RAD` at weight one.
+Eyes turn with the weights eyeLookIn, Out, Up and Down, by `GAZE_DEG` at weight one.
 """
 
 import math
@@ -25,8 +25,8 @@ from facefactor.video.rows import ClipFaces
 
 FRAMES_A_SECOND = 60
 """Of the timecode, as the app records; importers read seconds from it."""
-GAZE_RAD = math.radians(30.0)
-"""About how far the face model's eyes turn at weight one."""
+GAZE_DEG = {"In": 30.0, "Out": 29.0, "Up": 14.0, "Down": 21.0}
+"""How far the face model's eyes turn at weight one: the pupil's way over the eyeball's radius of 12.5 mm."""
 _SWAPPED = {"jawLeft": "jawRight", "jawRight": "jawLeft", "mouthLeft": "mouthRight", "mouthRight": "mouthLeft"}
 WEIGHT_NAMES = tuple(_SWAPPED.get(name, name) for name in EXPRESSION_NAMES)
 ANGLE_NAMES = tuple(part + angle for part in ("Head", "LeftEye", "RightEye") for angle in ("Yaw", "Pitch", "Roll"))
@@ -55,10 +55,10 @@ def timecode(time_s: float) -> str:
 
 def _gaze(person: ClipFaces, side: str) -> np.ndarray:
     """(rows, 3) yaw, pitch, roll of an eye, radians."""
-    looks = {way: _weight(person, f"eyeLook{way}{side}") for way in ("In", "Out", "Up", "Down")}
-    outwards = looks["Out"] - looks["In"]
+    turns = {way: math.radians(most) * _weight(person, f"eyeLook{way}{side}") for way, most in GAZE_DEG.items()}
+    outwards = turns["Out"] - turns["In"]
     yaw = outwards if side == "Left" else -outwards
-    return GAZE_RAD * np.stack([yaw, looks["Up"] - looks["Down"], np.zeros_like(yaw)], axis=1)
+    return np.stack([yaw, turns["Up"] - turns["Down"], np.zeros_like(yaw)], axis=1)
 
 
 def _weight(person: ClipFaces, name: str) -> np.ndarray:

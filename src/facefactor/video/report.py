@@ -9,6 +9,7 @@ import numpy as np
 from facefactor.video.clip import Clip
 from facefactor.video.pipeline import PartSeconds
 from facefactor.video.reader import Video
+from facefactor.video.writer import copies_sound
 
 SCHEMA = "facefactor.video_report/1"
 PARTS = ("decode", "track", "encode_faces", "smooth", "overlay", "write")
@@ -33,11 +34,19 @@ def make_report(video: Video, clip: Clip, seconds: PartSeconds, passes_s: float)
         "height": clip.height,
         "cuts": clip.num_cuts,
         "damage": video.damage,
+        "sound": _sound(video),
         "people": {f"person-{person}": _person(clip, person) for person in range(len(clip.steadiness))},
         "seconds": {part: round(seconds.seconds[part], 3) for part in PARTS},
         "passes_s": round(passes_s, 3),
         "frames_per_second": clip.num_frames / passes_s,
     }
+
+
+def _sound(video: Video) -> str:
+    """What became of the sound."""
+    if copies_sound(video):
+        return "copied"
+    return f"left out: MP4 does not hold {video.audio_codecs[0]}" if video.audio_codecs else "none"
 
 
 def _person(clip: Clip, person: int) -> dict[str, Any]:

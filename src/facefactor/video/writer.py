@@ -51,6 +51,11 @@ def write_video(path: Path, source: Video, width: int, height: int) -> Iterator[
         raise OutputUnwritable(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+def copies_sound(source: Video) -> bool:
+    """Whether a video has sound that goes with it."""
+    return bool(source.audio_codecs) and source.audio_codecs[0] in SOUND_IN_MP4
+
+
 class VideoWriter:
     """Encodes pictures, and takes sound as it comes; made by `write_video`."""
 
@@ -100,7 +105,7 @@ class VideoWriter:
             self._container.mux(packet)
 
     def _add_sound(self, source: Video) -> Any:
-        if source.audio_codecs[:1] and source.audio_codecs[0] in SOUND_IN_MP4:
+        if copies_sound(source):
             with open_container(source.path) as container:
                 return self._container.add_stream_from_template(container.streams.audio[0])
         return None
