@@ -106,8 +106,8 @@ def write_clip_into() -> Callable[..., Path]:
     """A function that encodes pictures (height, width, 3) uint8 as a video.
 
     Its arguments: folder and name of the file, the pictures, their times as multiples of a time base (25 a second by
-    default), and the codec of a second of sound, if there is to be some. The header comes first, so that the file can be
-    cut off.
+    default), and the codec of a second of sound, if there is to be some. The header comes first, so that the file can
+    be cut off.
     """
     av = pytest.importorskip("av", reason="PyAV (the extra `video`) is not installed")
     import numpy as np
@@ -120,14 +120,7 @@ def write_clip_into() -> Callable[..., Path]:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
-    def write(
-        folder: Path,
-        name: str,
-        pictures,
-        pts=None,
-        time_base=Fraction(1, 25),
-        sound: str | None = None,
-    ) -> Path:
+    def write(folder: Path, name: str, pictures, pts=None, time_base=Fraction(1, 25), sound: str | None = None) -> Path:
         path = folder / name
         with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
             video = container.add_stream("libx264", rate=25, options={"crf": "8", "preset": "veryfast"})
