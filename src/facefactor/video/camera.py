@@ -19,8 +19,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facefactor.arrays import unit_vectors
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle, move_to_camera
-from facefactor.camera.projection import crop_intrinsics, photo_camera, project_points
+from facefactor.camera.projection import (
+    crop_intrinsics,
+    photo_camera,
+    project_points,
+    projection_derivative,
+    rays_through,
+)
 from facefactor.code.face_code import FaceCode
 from facefactor.encode import ENCODER_CROP_PX
 from facefactor.face.linear_bases import LinearBases, in_triangles, linear_weights
@@ -124,20 +131,15 @@ def fit_pose(
         R: head to camera, near the answer.
         t: head to camera, millimetres, near the answer.
     """
-    focal_px = K[0, 0]
     for _ in range(ROUNDS):
         turned = points_head @ R.transpose(0, 2, 1)
-        x, y, depth = np.moveaxis(turned + t[:, None], 2, 0) * np.array([1.0, 1.0, -1.0])[:, None, None]
-        missing = (targets_px - K[:2, 2]) / focal_px - np.stack([x / depth, -y / depth], axis=-1)
-        zero = np.zeros_like(x)
-        by_translation = np.stack(
-            [np.stack([1 / depth, zero, x / depth**2], axis=-1), np.stack([zero, -1 / depth, -y / depth**2], axis=-1)],
-            axis=-2,
-        )
+        points_camera = turned + t[:, None]
+        missing_px = targets_px - project_points(points_camera, K)
+        by_translation = projection_derivative(points_camera, K)
         by_rotation = np.cross(turned[:, :, None], by_translation)  # d(ω × p)·j = ω·(p × j)
         jacobian = np.concatenate([by_rotation, by_translation], axis=-1).reshape(len(R), -1, 6)
-        normal = jacobian.transpose(0, 2, 1) @ jacobian
-        step = np.linalg.solve(normal, jacobian.transpose(0, 2, 1) @ missing.reshape(len(R), -1, 1))[..., 0]
+        transposed = jacobian.transpose(0, 2, 1)
+        step = np.linalg.solve(transposed @ jacobian, transposed @ missing_px.reshape(len(R), -1, 1))[..., 0]
         R, t = matrix_from_axis_angle(step[:, :3]) @ R, t + step[:, 3:]
     return R, t
 
@@ -151,12 +153,10 @@ def _start(seen: SeenFaces, K: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     R_crop = matrix_from_axis_angle(seen.code.rotation.astype(np.float64))
     t_crop = seen.code.translation.astype(np.float64)
     photo = photo_camera(seen.T_photo_crop, crop_intrinsics(ENCODER_CROP_PX), R_crop, t_crop)
-    offset = (photo.K[:, :2, 2] - K[:2, 2]) / K[0, 0]
-    ray = np.stack([offset[:, 0], -offset[:, 1], -np.ones(len(offset))], axis=1)
-    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
-    axis = np.cross(np.array([0.0, 0.0, -1.0]), ray)
-    sine = np.linalg.norm(axis, axis=1, keepdims=True)
-    turn = matrix_from_axis_angle(axis / np.maximum(sine, 1e-12) * np.arctan2(sine, -ray[:, 2:]))
+    ahead, towards = rays_through(K[None, :2, 2], K), rays_through(photo.K[:, :2, 2], K)
+    axis = np.cross(ahead, towards)
+    sine, cosine = np.linalg.norm(axis, axis=1, keepdims=True), (ahead * towards).sum(axis=1, keepdims=True)
+    turn = matrix_from_axis_angle(unit_vectors(axis) * np.arctan2(sine, cosine))
     t = (turn @ photo.t[..., None])[..., 0] * (K[0, 0] / photo.K[:, 0, 0])[:, None]
     return R_crop, turn @ photo.R, t
 

@@ -15,7 +15,7 @@ of one person has the smaller d with a probability of 87 %, and at d_max about 2
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -36,21 +36,34 @@ MOMENT_SECONDS = 0.6
 """A face that is found again after no more, at its place, is the same person."""
 MOVED_CROPS = 0.25
 """How far it may have moved meanwhile, in widths of its crop."""
-MOST_ROWS = 400
+MOST_ROWS = 200
 """Rows that a median is taken over, spread evenly."""
 ROUNDS = 25
 """Of Weiszfeld's iteration."""
 
 
+class Identity(NamedTuple):
+    """What is known of who a group of rows shows: all identity parts end to end."""
+
+    median: Float[np.ndarray, " coeffs"]
+    variance: Float[np.ndarray, " coeffs"]
+    """From frame to frame."""
+
+
 def assign_people(seen: SeenFaces) -> Int[np.ndarray, " rows"]:
     """Number the people, from zero in the order in which they appear; the number of each row."""
     people = np.full(len(seen.tracks), -1)
+    known: list[Identity] = []
     for run in sorted(runs_of(seen.tracks), key=lambda run: run[0]):
-        known = [np.flatnonzero(people == person) for person in range(people.max() + 1)]
-        distances = [_distance(seen, rows, run) for rows in known]
+        new = identity_of(seen, run)
+        distances = [_distance(seen, np.flatnonzero(people == n), one, run, new) for n, one in enumerate(known)]
         nearest = int(np.argmin(distances)) if known else 0
-        is_known = bool(known) and distances[nearest] <= LARGEST_DISTANCE
-        people[run] = nearest if is_known else len(known)
+        if known and distances[nearest] <= LARGEST_DISTANCE:
+            people[run] = nearest
+            known[nearest] = identity_of(seen, np.flatnonzero(people == nearest))
+        else:
+            people[run] = len(known)
+            known.append(new)
     return people
 
 
@@ -64,11 +77,16 @@ def share_identity(seen: SeenFaces, people: Int[np.ndarray, " rows"]) -> FaceCod
     return replace(seen.code, **shared)
 
 
-def identity_distance(seen: SeenFaces, first: Int[np.ndarray, " some"], second: Int[np.ndarray, " others"]) -> float:
-    """How far the identities of two groups of rows are apart: d of the module's formula."""
-    offset = np.concatenate(_medians(seen, first)) - np.concatenate(_medians(seen, second))
-    variance = (_variances(seen, first) + _variances(seen, second)) / 2
-    return float(np.sqrt(np.mean(offset**2 / (variance + LEAST_VARIANCE))))
+def identity_of(seen: SeenFaces, rows: Int[np.ndarray, " some"]) -> Identity:
+    """Sum up who some rows show."""
+    variances = [getattr(seen.code, name)[rows].var(axis=0) for name in IDENTITY_PARTS]
+    return Identity(np.concatenate(_medians(seen, rows)), np.concatenate(variances))
+
+
+def identity_distance(first: Identity, second: Identity) -> float:
+    """How far two identities are apart: d of the module's formula."""
+    variance = (first.variance + second.variance) / 2 + LEAST_VARIANCE
+    return float(np.sqrt(np.mean((first.median - second.median) ** 2 / variance)))
 
 
 def geometric_median(
@@ -90,16 +108,11 @@ def _medians(seen: SeenFaces, rows: np.ndarray) -> list[np.ndarray]:
     return [geometric_median(part, seen.confidence[some]) for part in parts]
 
 
-def _variances(seen: SeenFaces, rows: np.ndarray) -> np.ndarray:
-    """How each identity coefficient varies over rows, part after part."""
-    return np.concatenate([getattr(seen.code, name)[rows].var(axis=0) for name in IDENTITY_PARTS])
-
-
-def _distance(seen: SeenFaces, known: np.ndarray, run: np.ndarray) -> float:
-    """From a person to a new track; infinite where both are in one frame."""
-    if np.isin(seen.frames[run], seen.frames[known]).any():
+def _distance(seen: SeenFaces, rows: np.ndarray, known: Identity, run: np.ndarray, new: Identity) -> float:
+    """From a person, given by rows and identity, to a new track; infinite where both are in one frame."""
+    if np.isin(seen.frames[run], seen.frames[rows]).any():
         return np.inf
-    return 0.0 if _goes_on(seen, known[-1], run[0]) else identity_distance(seen, known, run)
+    return 0.0 if _goes_on(seen, rows[-1], run[0]) else identity_distance(known, new)
 
 
 def _goes_on(seen: SeenFaces, last: int, first: int) -> bool:
