@@ -7,10 +7,10 @@ A line for each frame with the person in it:
     BlendShapeCount  61: how many numbers follow
     52 weights       ARKit's blendshapes in [0, 1], written EyeBlinkLeft and so on; the order is ARKit's, but right
                      comes before left in JawRight, JawLeft and MouthRight, MouthLeft
-    HeadYaw, HeadPitch, HeadRoll                   radians, relative to a head that looks at the camera; the signs are
-                                                   those of docs/conventions.md
-    LeftEyeYaw, LeftEyePitch, LeftEyeRoll, then the same of the right eye: radians, relative to the head: yaw > 0 looks
-                                                   to the subject's left, pitch > 0 up; the roll is 0
+    HeadYaw, HeadPitch, HeadRoll
+                     radians, relative to the camera's axis; order and signs are those of docs/conventions.md
+    LeftEyeYaw, LeftEyePitch, LeftEyeRoll, then the same of the right eye
+                     radians, relative to the head: yaw > 0 looks to the subject's left, pitch > 0 up; the roll is 0
 
 Eyes turn with the weights eyeLookIn, Out, Up and Down, by `GAZE_DEG` at weight one.
 """
