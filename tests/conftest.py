@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures every test may use."""
 
+import functools
 import importlib.util
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,46 @@ def rendered_photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, lis
         samples.append(encode_photo_sample(sample, f"{number:08d}-0"))
     write_corpus_record(folder, CorpusRecord(PHOTOGRAPHS, (write_shard(folder / "photos-000000.tar", samples),)))
     return folder, faces
+
+
+@pytest.fixture
+def write_clip(write_clip_into: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """`write_clip_into` the test's own folder."""
+    return functools.partial(write_clip_into, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def write_clip_into() -> Callable[..., Path]:
+    """A function that encodes pictures (height, width, 3) uint8 as a video.
+
+    Its arguments: folder and name of the file, the pictures, their times as multiples of a time base (25 a second by
+    default), and the codec of a second of sound, if there is to be some. The header comes first, so that the file can
+    be cut off.
+    """
+    av = pytest.importorskip("av", reason="PyAV (the extra `video`) is not installed")
+    import numpy as np
+
+    def add_sound(container, codec: str, rate: int = 16000) -> None:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        tone = np.sin(np.arange(rate) / 10).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+    def write(folder: Path, name: str, pictures, pts=None, time_base=Fraction(1, 25), sound: str | None = None) -> Path:
+        path = folder / name
+        with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+            video = container.add_stream("libx264", rate=25, options={"crf": "8", "preset": "veryfast"})
+            video.height, video.width = pictures[0].shape[:2]
+            video.pix_fmt, video.codec_context.time_base = "yuv420p", time_base
+            if sound is not None:
+                add_sound(container, sound)
+            for picture, when in zip(pictures, pts or range(len(pictures)), strict=True):
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = when, time_base
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        return path
+
+    return write

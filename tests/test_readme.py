@@ -26,7 +26,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", SECTION, re.S)[0]
 WRITTEN = {
     "reconstruct": ["faces/me/0.json", "faces/me/0.glb", "faces/me/0.png"],
     "view": [],
-    "video": ["clip/codes.parquet", "clip/person-1.csv", "clip/person-1.glb", "clip/overlay.mp4", "clip/report.json"],
+    "video": ["clip/codes.parquet", "clip/person-0.csv", "clip/person-0.glb", "clip/overlay.mp4", "clip/report.json"],
     "examples/00_first_face.py": ["faces/face.json", "faces/face.glb"],
 }
 """What commands write that do not say so by --out FILE."""

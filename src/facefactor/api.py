@@ -65,8 +65,7 @@ def reconstruct(
         MissingExtra: the engine needs something that is not installed.
     """
     photo = _photo_of(source)
-    reconstructor = _open_reconstructor(engine, refine)
-    records = [found.record for found in reconstructor.reconstruct(photo, faces)]
+    records = _open_reconstructor(engine, refine).records(photo, faces)
     return [Face(record, photo, record) for record in records]
 
 

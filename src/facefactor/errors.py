@@ -2,8 +2,9 @@
 """The errors facefactor raises for a person to read.
 
     FaceError
-    ├── PhotoError            a photo that cannot be used
+    ├── PhotoError            a photo or video that cannot be used
     │   ├── PhotoUnreadable   missing, empty, truncated, not an image, too large
+    │   ├── VideoUnreadable   missing, not a video, or none of its frames can be decoded
     │   └── NoFaceFound       readable, but no face in it
     ├── MissingExtra          an optional install is needed; says the command
     ├── AssetMissing          a file of the package or of the user is not there
@@ -23,15 +24,19 @@ class FaceError(Exception):
 
 
 class PhotoError(FaceError):
-    """A photo that cannot be used; the run goes on with the next one."""
+    """A photo or video that cannot be used; a run of many photos goes on with the next one."""
 
 
 class PhotoUnreadable(PhotoError):
     """The file is missing, empty, truncated, too large or no image."""
 
 
+class VideoUnreadable(PhotoError):
+    """The file is missing, no video, or holds no frame that can be decoded."""
+
+
 class NoFaceFound(PhotoError):
-    """The photo is readable and shows no face that could be found."""
+    """The photo or video is readable and shows no face that could be found."""
 
 
 class MissingExtra(FaceError):

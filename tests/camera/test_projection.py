@@ -15,6 +15,8 @@ from facefactor.camera.projection import (
     in_plane_rotation,
     photo_camera,
     project_points,
+    projection_derivative,
+    rays_through,
 )
 
 
@@ -60,6 +62,22 @@ def test_projection_equals_the_formula_point_by_point():
 def test_gradients_of_the_projection_are_right():
     points = torch.tensor([[10.0, -20.0, -700.0], [0.0, 5.0, -900.0]], dtype=torch.float64, requires_grad=True)
     assert gradcheck(project_points, (points, torch.from_numpy(crop_intrinsics(64)).requires_grad_()))
+
+
+def test_the_derivative_is_how_pixels_move_with_their_points():
+    points = torch.tensor([[[10.0, -20.0, -700.0], [0.0, 5.0, -900.0]]], dtype=torch.float64)
+    K = torch.from_numpy(crop_intrinsics(64))
+    by_autograd = torch.autograd.functional.jacobian(lambda p: project_points(p, K), points)
+    derivative = projection_derivative(points, K)
+    for index in range(2):
+        torch.testing.assert_close(derivative[0, index], by_autograd[0, index, :, 0, index])
+
+
+def test_rays_point_at_what_is_seen_at_pixels():
+    points = np.array([[30.0, -50.0, -800.0], [-200.0, 90.0, -1100.0], [0.0, 0.0, -900.0]])
+    K = np.array([[700.0, 0.0, 320.0], [0.0, 700.0, 200.0], [0.0, 0.0, 1.0]])
+    directions = points / np.linalg.norm(points, axis=1, keepdims=True)
+    np.testing.assert_allclose(rays_through(project_points(points, K), K), directions, atol=1e-12)
 
 
 @pytest.mark.parametrize("angle_deg", [0.0, 30.0, -90.0, 180.0])

@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from facefactor.errors import OutputUnwritable
-from facefactor.export.atomic import encode_png, require_writable, write_bytes, write_png, write_together
+from facefactor.export.atomic import (
+    encode_png,
+    replaced_when_done,
+    require_writable,
+    write_bytes,
+    write_png,
+    write_together,
+)
 
 
 def test_the_written_file_holds_the_bytes_and_nothing_else_is_left(tmp_path):
@@ -108,3 +115,26 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputUnwritable, match=r"file/out: cannot be written to: .+"):
         require_writable(tmp_path / "file" / "out")
+
+
+def test_a_long_file_takes_its_place_when_the_block_ends_well(tmp_path):
+    write_bytes(tmp_path / "new" / "a", b"old")
+    with replaced_when_done(tmp_path / "new" / "a") as temporary:
+        temporary.write_bytes(b"new")
+        assert (tmp_path / "new" / "a").read_bytes() == b"old"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
+    assert (tmp_path / "new" / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_long_file_that_is_not_finished_leaves_the_old_one(tmp_path, error):
+    def fail() -> None:
+        with replaced_when_done(tmp_path / "a") as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    write_bytes(tmp_path / "a", b"old")
+    with pytest.raises((OutputUnwritable, KeyboardInterrupt)):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"

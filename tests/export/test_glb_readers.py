@@ -12,6 +12,7 @@ import pytest
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.export.glb import GlbMesh, write_glb
+from facefactor.export.glb_animation import HeadMotion, encode_animated_glb
 from facefactor.export.head import HeadMesher
 from facefactor.export.photo_texture import PhotoTexture
 from facefactor.face.model import FaceModel
@@ -37,6 +38,13 @@ def read_script() -> Path:
     return INSTALLED / "read_glb.mjs"
 
 
+def read_with(read_script: Path, path: Path) -> dict:
+    """What the readers say about a GLB."""
+    done = subprocess.run(["node", read_script, path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.fixture(scope="module")
 def read_glb(read_script: Path, tmp_path_factory: pytest.TempPathFactory):
     """A function of a head that gives what the readers say about its GLB."""
@@ -44,9 +52,7 @@ def read_glb(read_script: Path, tmp_path_factory: pytest.TempPathFactory):
     def read(mesh: GlbMesh) -> dict:
         path = tmp_path_factory.mktemp("glb") / "head.glb"
         write_glb(path, mesh)
-        done = subprocess.run(["node", read_script, path], capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return read_with(read_script, path)
 
     return read
 
@@ -91,3 +97,18 @@ def test_three_js_finds_the_52_arkit_morphs_of_a_head_of_human_size(head_reading
     assert 0.15 < mesh["size_m"][0] < 0.2  # a head's width, ears included
     assert mesh["front_m"] == pytest.approx(surface_mm[:, 2].max() / 1000, abs=1e-4)
     assert mesh["texture_px"] == [1024, 1024]
+
+
+def test_a_moving_head_is_valid_and_three_js_finds_its_motion(read_script: Path, sphere: GlbMesh, tmp_path: Path):
+    R = np.broadcast_to(np.eye(3), (3, 3, 3))
+    t_mm, K = np.array([[0.0, 0, -900], [5, 0, -900], [10, 0, -900]]), np.diag([800.0, 800, 1])
+    K[:2, 2] = 320, 240
+    motion = HeadMotion(np.array([0, 0.04, 1.0]), np.array([0, 0, 1]), np.eye(3), R, t_mm, K)
+    path = tmp_path / "moving.glb"
+    path.write_bytes(encode_animated_glb(sphere, motion))
+    reading = read_with(read_script, path)
+    issues = reading["issues"]
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+    (animation,) = reading["animations"]
+    assert animation["seconds"] == pytest.approx(1.0)
+    assert sorted(animation["tracks"]) == ["head.morphTargetInfluences", "head.position", "head.quaternion"]

@@ -27,6 +27,12 @@ def resized(picture: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS))
 
 
+def test_a_glance_finds_upright_faces_only() -> None:
+    (box,) = SlimeFaceDetector().glance(photo_from_array(astronaut(), "upright"))
+    assert math.dist(box.centre_px, ASTRONAUT_FACE) < 25
+    assert SlimeFaceDetector().glance(photo_from_array(astronaut()[::-1], "upside down")) == []
+
+
 @pytest.mark.parametrize("roll_deg", [0, 30, 90, 135, 180, -90, -60])
 def test_a_face_is_found_at_any_rotation(roll_deg: int) -> None:
     turned = Image.fromarray(astronaut()).rotate(-roll_deg, Image.Resampling.BICUBIC, expand=True)

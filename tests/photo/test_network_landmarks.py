@@ -163,6 +163,27 @@ def test_points_of_another_face_are_refused(photo: Photo) -> None:
     assert Elsewhere().detect(photo, BOX) is None
 
 
+def test_following_is_one_look_where_the_face_was(photo: Photo) -> None:
+    before = Landmarks(crop_to_photo(mean_face_px(), face_crop(BOX, 128)), np.ones(478))
+    network = Scripted((mean_face_px() + np.array([2, 1]), 0.6))
+    after = network.follow(photo, before)
+    assert after is not None
+    (crop,) = network.crops
+    T_photo_crop = face_crop(before, 128)
+    np.testing.assert_array_equal(crop, crop_image(photo, T_photo_crop, 128))
+    moved_px = photo_to_crop(after.points_px, T_photo_crop) - photo_to_crop(before.points_px, T_photo_crop)
+    np.testing.assert_allclose(moved_px.mean(axis=0), (2, 1), atol=0.01)
+
+
+def test_a_face_is_followed_no_more_when_it_is_gone_or_leaves_the_photo(photo: Photo) -> None:
+    before = Landmarks(crop_to_photo(mean_face_px(), face_crop(BOX, 128)), np.ones(478))
+    assert Scripted((mean_face_px(), 0.4)).follow(photo, before) is None
+    leaving = Landmarks(before.points_px - (BOX.centre_px[0] + 15, 0), np.ones(478))
+    assert Scripted((mean_face_px(), 0.9)).follow(photo, leaving) is None
+    arriving = Landmarks(before.points_px - (BOX.centre_px[0] - 15, 0), np.ones(478))
+    assert Scripted((mean_face_px(), 0.9)).follow(photo, arriving) is not None
+
+
 def test_points_outside_the_photo_are_not_visible(graph: Path) -> None:
     half = photo_from_array(astronaut()[:, 215:], "cut through the face")
     landmarks = NetworkLandmarks(graph).detect(half, FaceBox(-45, 60, 104, 116, 0.9))

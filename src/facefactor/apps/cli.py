@@ -49,6 +49,8 @@ _EXTRA_OF_MODULE = {
     "anny": "build",
     "onnx": "export",
     "viser": "view",
+    "av": "video",
+    "pyarrow": "video",
 }
 """The facefactor extra that installs each optional module."""
 
@@ -99,9 +101,8 @@ def build_parser() -> argparse.ArgumentParser:
         _add_relight,
         _add_edit,
         _add_export,
-
-
         _add_view,
+        _add_video,
         _add_prepare,
         _add_synthesize,
         _add_train,
@@ -271,6 +272,27 @@ def _add_view(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=8080, metavar="N", help="0 for any free one (default: 8080)")
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="only print the page's address")
     parser.set_defaults(handler="facefactor.apps.view:run")
+
+
+def _add_video(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "video",
+        parents=[verbosity],
+        help="turn a video into moving 3D heads",
+        description="Follow the faces of a video. Write DIR/codes.parquet, for person N from 0 DIR/person-N.csv (as "
+        "Live Link Face records it) and DIR/person-N.glb (the head with its motion), DIR/overlay.mp4 and "
+        "DIR/report.json. Needs the extra `video`.",
+    )
+    parser.add_argument("video", type=Path, metavar="VIDEO", help="a video file")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if needed")
+    parser.add_argument(
+        "--engine",
+        choices=[engine for engine in ENGINES if engine != "fit"],
+        default=DEFAULT_ENGINE,
+        help=f"see `reconstruct` (default: {DEFAULT_ENGINE})",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
+    parser.set_defaults(handler="facefactor.apps.video:run")
 
 
 def _add_prepare(commands: Commands, verbosity: argparse.ArgumentParser) -> None:

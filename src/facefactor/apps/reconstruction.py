@@ -119,6 +119,10 @@ class Reconstructor:
         """
         return [self._reconstruct_face(photo, found) for found in self.find(photo, which)]
 
+    def records(self, photo: Photo, which: Literal["largest", "all"] = "largest") -> list[FaceRecord]:
+        """The numbers alone of what `reconstruct` gives, in a fifth of the time; see there."""
+        return [self._record_face(photo, found) for found in self.find(photo, which)]
+
     def find(self, photo: Photo, which: Literal["largest", "all"] = "largest") -> list[FoundFace]:
         """Find the faces to reconstruct; see `find_faces`."""
         return find_faces(photo, which, landmark_detector=self._landmark_detector)
@@ -211,6 +215,10 @@ class Reconstructor:
         """The row of pictures, uint8."""
         crop_srgb = crop.srgb_at(PICTURE_SIZE_PX)
         return lay_out_row([crop_srgb, *render_views(face, crop_intrinsics(PICTURE_SIZE_PX), crop_srgb)])
+
+    def _record_face(self, photo: Photo, found: FoundFace) -> FaceRecord:
+        face = self.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))
+        return self.record(face, self.skin(face).error(self.albedo(face.code), face.code.illumination))
 
     def _reconstruct_face(self, photo: Photo, found: FoundFace) -> Reconstruction:
         face = self.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple
 
 import numpy as np
 
-from facefactor.arrays import Array, array_namespace, constant_like
+from facefactor.arrays import Array, array_namespace, constant_like, unit_vectors
 from facefactor.photo.crop import FOCAL_PER_CROP_SIZE
 
 if TYPE_CHECKING:
@@ -72,6 +72,25 @@ def project_points(
 def depth_from_camera(points_camera: Float[Array, "*batch points 3"]) -> Float[Array, "*batch points"]:
     """Read each point's distance along the camera's axis, -z, in millimetres; positive in front of the camera."""
     return -points_camera[..., 2]
+
+
+def projection_derivative(
+    points_camera: Float[Array, "*batch points 3"], K: Float[Array, "*intrinsics 3 3"]
+) -> Float[Array, "*batch points 2 3"]:
+    """How the pixels of `project_points` move with their points, pixels per millimetre; arguments as there."""
+    depth_mm = depth_from_camera(points_camera)
+    xp = array_namespace(points_camera)
+    x, y, zero = points_camera[..., 0], points_camera[..., 1], xp.zeros_like(depth_mm)
+    across = xp.stack((1.0 / depth_mm, zero, x / depth_mm**2), axis=-1)
+    down = xp.stack((zero, -1.0 / depth_mm, -y / depth_mm**2), axis=-1)
+    return K[..., None, :2, :2] @ xp.stack((across, down), axis=-2)
+
+
+def rays_through(pixels: Float[Array, "*batch points 2"], K: Float[Array, "3 3"]) -> Float[Array, "*batch points 3"]:
+    """Unit vectors of the camera frame that point at what is seen at pixels: the inverse of `project_points`."""
+    xp = array_namespace(pixels)
+    image = xp.concat((pixels, xp.ones_like(pixels[..., :1])), axis=-1) @ xp.linalg.inv(K).mT
+    return unit_vectors(image * constant_like([1.0, -1.0, -1.0], image))
 
 
 def photo_camera(

@@ -9,7 +9,7 @@ import contextlib
 import io
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     Raises:
         OutputUnwritable: as `write_bytes`; none of the files is then new, unless the renaming itself failed.
     """
-    temporaries = {path: path.with_name(f".facefactor-{secrets.token_hex(8)}.partial") for path in contents}
+    temporaries = {path: _temporary_beside(path) for path in contents}
     path = Path()
     try:
         try:
@@ -52,13 +52,32 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         raise OutputUnwritable(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+@contextlib.contextmanager
+def replaced_when_done(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write a long file to, which takes the place of `path` when the block ends well.
+
+    Raises:
+        OutputUnwritable: as `write_bytes`, or from inside the block.
+    """
+    temporary = _temporary_beside(path)
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            _remove(temporary)
+    except OSError as error:
+        raise OutputUnwritable(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
 def require_writable(folder: Path) -> None:
     """Make the folder and try a file in it, so that a long run fails at its start and not at its end.
 
     Raises:
         OutputUnwritable: the folder cannot be made or written to.
     """
-    probe = folder / f".facefactor-{secrets.token_hex(8)}.partial"
+    probe = _temporary_beside(folder / "probe")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -85,6 +104,11 @@ def encode_png(picture_srgb: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture_srgb).save(file, format="PNG", compress_level=PNG_LEVEL)
     return file.getvalue()
+
+
+def _temporary_beside(path: Path) -> Path:
+    """A name in the same folder that no other file has."""
+    return path.with_name(f".facefactor-{secrets.token_hex(8)}.partial")
 
 
 def _remove(temporary: Path) -> None:

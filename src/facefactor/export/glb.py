@@ -88,7 +88,12 @@ def write_glb(path: Path, mesh: GlbMesh) -> None:
 
 def encode_glb(mesh: GlbMesh) -> bytes:
     """Return the GLB file of a head: one node, one primitive, one material, one texture."""
-    file = _BinaryFile()
+    return pack_document(*head_document(mesh))
+
+
+def head_document(mesh: GlbMesh) -> tuple[gltf.GLTF2, "BinaryFile"]:
+    """The document of a head, whose node 0 is the head, and its binary part; both may be added to before packing."""
+    file = BinaryFile()
     primitive, vertex_of = _add_surface(file, mesh)
     primitive.targets = _add_morphs(file, mesh, vertex_of)
     image_view = file.add_view(encode_png(mesh.texture_srgb))
@@ -109,10 +114,14 @@ def encode_glb(mesh: GlbMesh) -> bytes:
         textures=[gltf.Texture(source=0, sampler=0)],
         samplers=[_trilinear_sampler()],
         images=[gltf.Image(name="albedo", mimeType="image/png", bufferView=image_view)],
-        accessors=file.accessors,
-        bufferViews=file.views,
-        buffers=[gltf.Buffer(byteLength=len(file.content))],
     )
+    return document, file
+
+
+def pack_document(document: gltf.GLTF2, file: "BinaryFile") -> bytes:
+    """Return the GLB file of a document and its binary part."""
+    document.accessors, document.bufferViews = file.accessors, file.views
+    document.buffers = [gltf.Buffer(byteLength=len(file.content))]
     document.set_binary_blob(bytes(file.content))
     return b"".join(document.save_to_bytes())
 
@@ -134,7 +143,7 @@ def split_at_seams(triangles: np.ndarray, uv_triangles: np.ndarray) -> tuple[np.
     return vertex_of, uv_of, corner_pairs.reshape(triangles.shape)
 
 
-class _BinaryFile:
+class BinaryFile:
     """The GLB's one buffer while it grows, with the views and accessors that describe it."""
 
     def __init__(self) -> None:
@@ -161,6 +170,12 @@ class _BinaryFile:
         vectors = vectors.astype("<f4")
         view = self.add_view(vectors.tobytes(), gltf.ARRAY_BUFFER)
         return self._add_accessor(vectors, f"VEC{vectors.shape[1]}", bufferView=view)
+
+    def add_keys(self, values: np.ndarray) -> int:
+        """Append an animation's times or values, (N,) or (N, 3 or 4), as float32 and return the accessor's index."""
+        values = values.astype("<f4")
+        kind = gltf.SCALAR if values.ndim == 1 else f"VEC{values.shape[1]}"
+        return self._add_accessor(values, kind, bufferView=self.add_view(values.tobytes()))
 
     def add_deltas(self, deltas: np.ndarray) -> int:
         """Append (P, 3) deltas as float32, only the rows that are not zero where that is smaller."""
@@ -201,7 +216,7 @@ def _smallest_unsigned(indices: np.ndarray) -> np.ndarray:
     return indices.astype("<u2" if indices.max() < 65535 else "<u4")
 
 
-def _add_surface(file: _BinaryFile, mesh: GlbMesh) -> tuple[gltf.Primitive, np.ndarray]:
+def _add_surface(file: BinaryFile, mesh: GlbMesh) -> tuple[gltf.Primitive, np.ndarray]:
     """Add the neutral head; return its primitive and (P,) the model vertex behind each of the file's vertices."""
     vertex_of, uv_of, triangles = split_at_seams(mesh.triangles, mesh.uv_triangles)
     normals = unit_normals(mesh.vertices_mm, mesh.triangles)
@@ -213,7 +228,7 @@ def _add_surface(file: _BinaryFile, mesh: GlbMesh) -> tuple[gltf.Primitive, np.n
     return gltf.Primitive(attributes=attributes, indices=file.add_indices(triangles), material=0), vertex_of
 
 
-def _add_morphs(file: _BinaryFile, mesh: GlbMesh, vertex_of: np.ndarray) -> list[gltf.Attributes]:
+def _add_morphs(file: BinaryFile, mesh: GlbMesh, vertex_of: np.ndarray) -> list[gltf.Attributes]:
     """Add the displacement of positions and normals for each morph."""
     return [
         gltf.Attributes(

@@ -165,9 +165,10 @@ def _region_in_blocks(
     low = np.clip(np.floor(points_px.min(axis=0)).astype(int) - 2 * block, 0, limit - 1)
     high = np.clip(np.ceil(points_px.max(axis=0)).astype(int) + 2 * block, low + 1, limit)
     region = photo.srgb[low[1] : high[1], low[0] : high[0]]
-    if block > 1:
-        missing_rows, missing_columns = -region.shape[0] % block, -region.shape[1] % block
-        region = np.pad(region, ((0, missing_rows), (0, missing_columns), (0, 0)), mode="edge")
+    if block == 1:
+        return _LINEAR_OF_BYTE.take(region), low.astype(np.float64)
+    missing_rows, missing_columns = -region.shape[0] % block, -region.shape[1] % block
+    region = np.pad(region, ((0, missing_rows), (0, missing_columns), (0, 0)), mode="edge")
     rows, columns = region.shape[0] // block, region.shape[1] // block
     blocks: NDArray[np.float32] = np.zeros((rows, columns, 3), dtype=np.float32)
     for row in range(block):

@@ -134,6 +134,10 @@ class SlimeFaceDetector:
             boxes = _look_in_border(picture)
         return keep_distinct(boxes)
 
+    def glance(self, photo: Photo) -> list[FaceBox]:
+        """Find upright faces that are not small by one quick look, for frames of a video; the largest first."""
+        return keep_distinct(_look(Image.fromarray(photo.srgb), (COARSE_LEVEL_PX,), (0,)))
+
 
 def keep_distinct(boxes: list[FaceBox]) -> list[FaceBox]:
     """Keep one box a face, the most confident; sort by area, the largest first (non-maximum suppression)."""

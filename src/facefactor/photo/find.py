@@ -52,6 +52,13 @@ def find_faces(
     return faces
 
 
+def landmarks_extent(landmarks: Landmarks) -> FaceBox:
+    """The upright box around the landmarks, photo pixels."""
+    left, top = landmarks.points_px.min(axis=0).tolist()
+    right, bottom = landmarks.points_px.max(axis=0).tolist()
+    return FaceBox(left, top, right - left, bottom - top, confidence=1.0)
+
+
 def _confirm(photo: Photo, boxes: list[FaceBox], detector: LandmarkDetector, count: int) -> list[FoundFace]:
     """Keep the first `count` boxes in which landmarks are found, each face once."""
     faces: list[FoundFace] = []
@@ -63,14 +70,8 @@ def _confirm(photo: Photo, boxes: list[FaceBox], detector: LandmarkDetector, cou
 
 
 def _is_known(landmarks: Landmarks, faces: list[FoundFace]) -> bool:
-    extent = _extent(landmarks)
-    return any(show_same_face(extent, _extent(face.landmarks)) for face in faces)
-
-
-def _extent(landmarks: Landmarks) -> FaceBox:
-    left, top = landmarks.points_px.min(axis=0).tolist()
-    right, bottom = landmarks.points_px.max(axis=0).tolist()
-    return FaceBox(left, top, right - left, bottom - top, confidence=1.0)
+    extent = landmarks_extent(landmarks)
+    return any(show_same_face(extent, landmarks_extent(face.landmarks)) for face in faces)
 
 
 def _with_measured_roll(box: FaceBox, landmarks: Landmarks) -> FaceBox:

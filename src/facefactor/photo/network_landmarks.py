@@ -33,6 +33,8 @@ LEAST_FACE_AT_FIRST, LEAST_FACE = 0.5, 0.9
 """A crop in which the network is less certain of a face shows none: in the first look, and in those that follow."""
 LARGEST_DISAGREEMENT_PX = 3.0
 """Mean distance of the last two looks' points, in crop pixels, beyond which there was nothing to find."""
+LEAST_INSIDE = 0.5
+"""A face is followed as long as so many of its points lie in the frame."""
 LARGEST_SHIFT = 0.5
 """Points whose middle is further from the box's middle, over the box's size, are another face's."""
 
@@ -70,10 +72,23 @@ class NetworkLandmarks:
         """Find the landmarks of the face in `box`; see `LandmarkDetector.detect`."""
         for turn_deg in TURNS_DEG:
             turned = replace(box, roll_deg=math.remainder(box.roll_deg + turn_deg, 360))
-            found = self._follow(photo, self._look(photo, face_crop(turned, ENCODER_CROP_PX)))
+            found = self._look_further(photo, self._look(photo, face_crop(turned, ENCODER_CROP_PX)))
             if found is not None and _lies_in(found, box):
                 return found
         return None
+
+    def follow(self, photo: Photo, before: Landmarks) -> Landmarks | None:
+        """Find a face again in the next frame of a video, by one look where it was; None when it is no longer there.
+
+        Args:
+            photo: the frame.
+            before: the landmarks in the frame before.
+        """
+        look = self._look(photo, face_crop(before, ENCODER_CROP_PX))
+        inside = photo.contains(look.landmarks.points_px)
+        if look.face < LEAST_FACE_AT_FIRST or inside.mean() < LEAST_INSIDE:
+            return None
+        return Landmarks(look.landmarks.points_px, look.landmarks.visibility * inside)
 
     def answer(self, crops_srgb: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         """Run the network on crops (batch, 128, 128, 3), sRGB in [0, 1].
@@ -84,7 +99,7 @@ class NetworkLandmarks:
         planes = np.ascontiguousarray(crops_srgb.transpose(0, 3, 1, 2), dtype=np.float32)
         return tuple(self._graph.run(list(LANDMARK_OUTPUTS), {"crops": planes}))
 
-    def _follow(self, photo: Photo, look: _Look) -> Landmarks | None:
+    def _look_further(self, photo: Photo, look: _Look) -> Landmarks | None:
         """Look further where a look found a face; None when there is none, or the looks disagree."""
         least_face = LEAST_FACE_AT_FIRST
         for _ in range(FURTHER_LOOKS):

@@ -45,4 +45,5 @@ gltf.scene.traverse((object) => {
     texture_colour_space: object.material.map?.colorSpace ?? null,
   });
 });
-console.log(JSON.stringify({ issues: report.issues, meshes }));
+const animations = gltf.animations.map(({ duration, tracks }) => ({ seconds: duration, tracks: tracks.map((t) => t.name) }));
+console.log(JSON.stringify({ issues: report.issues, meshes, animations }));

@@ -10,7 +10,7 @@ from facefactor.api import load_face
 from facefactor.apps.reconstruction import Reconstructor
 from facefactor.apps.viewer.head import Head
 from facefactor.apps.viewer.sources import is_face_file
-from facefactor.apps.viewer.subject import Subject, describe_photo, mean_record
+from facefactor.apps.viewer.subject import Subject, mean_record
 from facefactor.errors import IncompatibleCode, PhotoUnreadable
 from facefactor.photo.read import Photo, read_photo
 
@@ -65,4 +65,5 @@ class Opener:
         return Subject.of(mean_record(self._head.model.model_hash), None, self._head)
 
     def _open_photo(self, photo: Photo) -> Subject:
-        return Subject.of(describe_photo(photo, self.reconstructor), photo, self._head)
+        (record,) = self.reconstructor.records(photo)
+        return Subject.of(record, photo, self._head)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
+from facefactor.apps.reconstruction import CROP_SIZE_PX
 from facefactor.apps.viewer.head import Head
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import NOMINAL_DISTANCE_MM, FaceCode
 from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
 from facefactor.photo.crop import crop_coverage, crop_image
-from facefactor.photo.cropped_face import CroppedFace
 from facefactor.photo.read import Photo
 
 LARGEST_PICTURE_PX = 1536
@@ -54,19 +53,6 @@ class Subject:
         small = Image.fromarray(photo.srgb).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
         photo_srgb = np.asarray(small, dtype=np.float32) / 255.0
         return cls(record, code, photo_srgb, _photo_detail(record, code, photo, head))
-
-
-def describe_photo(photo: Photo, reconstructor: Reconstructor) -> FaceRecord:
-    """Find a photo's largest face and describe it, without the files that `reconstruct` makes of it.
-
-    Raises:
-        NoFaceFound: there is none.
-        PhotoError: the engine came to no finite answer for it.
-    """
-    (found,) = reconstructor.find(photo)
-    face = reconstructor.describe(CroppedFace.of(photo, found, CROP_SIZE_PX))
-    albedo = reconstructor.albedo(face.code)
-    return reconstructor.record(face, reconstructor.skin(face).error(albedo, face.code.illumination))
 
 
 def picture_frame(record: FaceRecord) -> tuple[np.ndarray, int, int]:
