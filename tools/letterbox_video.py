@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Place a video in frames of 640 × 480, black around it: what speeds of `facefactor video` are measured on.
 
-    python tools/letterbox_video.py IN.mp4 OUT.mp4
+python tools/letterbox_video.py IN.mp4 OUT.mp4
 """
 
 import argparse

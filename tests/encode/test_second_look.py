@@ -146,3 +146,17 @@ def test_rectified_corrections_that_are_zero_can_learn():
 def test_an_odd_number_cannot_be_rectified():
     with pytest.raises(ValueError, match="come in pairs, got 3 and 4"):
         Encoder(3, 4, rectified=True)
+
+
+def test_geometry_is_hardly_read_off_a_face_half_in_shadow(model):
+    look = SecondLook(model, 2, 3)
+    torch.nn.init.constant_(look.reader.weight, 1.0)
+    code = a_face()
+    crop = picture_of(model, code, beard(model))
+    shadowed = crop.clone()
+    shadowed[..., : ENCODER_CROP_PX // 2] *= 0.35
+    day, flash = (look(picture, code.pack())[0].detach() for picture in (crop, shadowed))
+    trusts = [float(answer[0] / answer[2]) for answer in (day, flash)]
+    assert trusts[0] > 0.8
+    assert trusts[1] < 0.4
+    torch.testing.assert_close(day[:2], day[0].expand(2))

@@ -38,6 +38,9 @@ USUAL_DISTANCE = 0.6
 """Colour distance, sRGB units, at which a vertex counts a quarter: most that differ so much are not skin."""
 LEAST_IRRADIANCE, LEAST_LOG_COLOUR = 0.05, math.log(LINEAR_THRESHOLD)
 """Below these a logarithm is noise."""
+HALF_TRUSTED = 0.33
+"""Fourth root of the mean fourth power of residuals at which half of what they say of geometry is believed: photos of
+the day have 0.26 to 0.33, photos lit by one flash from aside 0.34 to 0.41."""
 RIDGE = 1e-4
 """Of the normal equations, whose diagonal is about the number of vertices seen."""
 NUM_LOOKED_AT = 800
@@ -68,6 +71,7 @@ class SecondLook(nn.Module):
         self, model: FaceModel, num_geometry: int, num_reflectance: int, places: np.ndarray | None = None
     ) -> None:
         super().__init__()
+        self.num_geometry = num_geometry
         places = spread_places(model) if places is None else places
         self.points = LinearPoints(model, _with_spans(places, _compass(model.triangles, places)))
         basis = np.moveaxis(model.reflectance_basis[:, places], 2, 1).reshape(-1, 3 * len(places))
@@ -90,7 +94,10 @@ class SecondLook(nn.Module):
             crops_srgb: [0, 1], of ENCODER_CROP_PX pixels.
             packed: the base level's codes, ordered as `FaceCode.pack`; no gradient passes to them.
         """
-        return READING_UNIT * self.reader(self.residuals(crops_srgb, packed).flatten(1))
+        residuals = self.residuals(crops_srgb, packed)
+        read = READING_UNIT * self.reader(residuals.flatten(1))
+        geometry, reflectance = read.split((self.num_geometry, read.shape[1] - self.num_geometry), dim=1)
+        return torch.cat((_geometry_trust(residuals) * geometry, reflectance), dim=1)
 
     @torch.no_grad()
     def residuals(
@@ -118,6 +125,17 @@ class SecondLook(nn.Module):
         wanted = (srgb_to_log_linear(observed) - log_lit).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL)
         wanted = share * _without_light(wanted, harmonics[:, :NUM_LIGHT_BANDS], share)
         return torch.where(faces, wanted, wanted.index_select(2, self.mirrored))
+
+
+def _geometry_trust(residuals: Float[Tensor, "batch 3 vertices"]) -> Float[Tensor, "batch 1"]:
+    """How far geometry is read off residuals: 1 / (1 + (m₄ / m)²), m₄ the mean fourth power of their brightness.
+
+    Under one lamp faces have shadows that no harmonics explain. They are few and large, and are no shape.
+    """
+    brightness = residuals.mean(dim=1)
+    squares = brightness * brightness
+    excess = (squares * squares).mean(dim=1, keepdim=True) / HALF_TRUSTED**4
+    return 1.0 / (1.0 + excess * excess)
 
 
 def _without_light(
