@@ -157,6 +157,6 @@ def test_geometry_is_hardly_read_off_a_face_half_in_shadow(model):
     shadowed[..., : ENCODER_CROP_PX // 2] *= 0.35
     day, flash = (look(picture, code.pack())[0].detach() for picture in (crop, shadowed))
     trusts = [float(answer[0] / answer[2]) for answer in (day, flash)]
-    assert trusts[0] > 0.8
+    assert trusts[0] > 0.7
     assert trusts[1] < 0.4
     torch.testing.assert_close(day[:2], day[0].expand(2))

@@ -80,7 +80,7 @@ class MofaSettings:
     """Of the distance in how far eyes and mouth are opened, in the same units; not used without landmarks."""
     faces_weight: float = 0.6
     """Of the regime `inverse`'s loss on rendered faces."""
-    faces_geometry: float = 0.05
+    faces_geometry: float = 0.1
     """Of the mean distance of their vertices, mm: depth and relief, of which landmarks say little."""
     faces_openings: float = 20.0
     """Of their openings' distance, as of photos'."""

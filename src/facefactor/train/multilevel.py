@@ -65,7 +65,7 @@ NOT_SKIN = ("left_socket", "right_socket", "left_lid_margin", "right_lid_margin"
 class CorrectiveWeights:
     """Of the terms that hold corrections to order; 0 switches one off."""
 
-    smoothness: float = 0.5
+    smoothness: float = 0.15
     """Of neighbours' squared differences of displacement, mm²."""
     sparsity: float = 0.03
     """Of neighbours' differences of log albedo, to the power 0.9."""
