@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         NoFaceFound: it shows no face.
         OutputUnwritable: the output folder, or a file in it, cannot be written.
     """
-    for module in ("av", "pyarrow"):
+    for module in ("av", "pyarrow", "threadpoolctl"):
         require(module, "video", "this command")
     from facefactor.video.clip import describe_clip, draw_clip
     from facefactor.video.reader import Video
@@ -56,10 +57,11 @@ def run(options: argparse.Namespace) -> int:
     engine = open_engine(options.engine, load_face_model(), num_threads=1)
     assert isinstance(engine, EncoderEngine)  # of the command line's choices
     start, seconds = time.perf_counter(), PartSeconds()
-    clip = describe_clip(video, engine, seconds)
-    draw_clip(video, clip, engine.model, options.out / OVERLAY, seconds)
-    report = make_report(video, clip, seconds, time.perf_counter() - start)
-    contents = encode_files(options.out, clip, engine)
+    with _one_thread_for_products():
+        clip = describe_clip(video, engine, seconds)
+        draw_clip(video, clip, engine.model, options.out / OVERLAY, seconds)
+        report = make_report(video, clip, seconds, time.perf_counter() - start)
+        contents = encode_files(options.out, clip, engine)
     contents[options.out / "report.json"] = (json.dumps(report, indent=2) + "\n").encode()
     write_together(contents)
     if video.damage:
@@ -67,6 +69,13 @@ def run(options: argparse.Namespace) -> int:
     files = " ".join(map(str, [*contents, options.out / OVERLAY]))
     print(json.dumps(report) if options.json else f"{video.path} → {files}\n{format_facts(report, as_json=False)}")
     return 0
+
+
+def _one_thread_for_products() -> AbstractContextManager[object]:
+    """Keep BLAS's threads from spinning on the cores that other stages want: a tenth more frames a second."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def encode_files(out: Path, clip: "Clip", engine: EncoderEngine) -> dict[Path, bytes]:
