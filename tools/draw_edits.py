@@ -18,7 +18,7 @@ from facefactor.api import Face
 from facefactor.export.atomic import encode_png, write_bytes
 
 PICTURE_PX = 200
-SHOWN = 0.72
+SHOWN = 0.56
 """Half the side of what is shown of a photo, in heights of the face's box."""
 
 

@@ -9,7 +9,7 @@ from skimage.data import astronaut
 from facefactor.apps.reconstruction import Reconstructor
 from facefactor.apps.viewer.head import Head
 from facefactor.apps.viewer.state import ViewerState
-from facefactor.apps.viewer.subject import Subject, describe_photo
+from facefactor.apps.viewer.subject import Subject
 from facefactor.export.record import FaceRecord
 from facefactor.photo.read import Photo, photo_from_array
 
@@ -31,7 +31,8 @@ def photo() -> Photo:
 
 @pytest.fixture(scope="session")
 def record(reconstructor, photo) -> FaceRecord:
-    return describe_photo(photo, reconstructor)
+    (record,) = reconstructor.records(photo)
+    return record
 
 
 @pytest.fixture(scope="session")
