@@ -53,6 +53,10 @@ def test_faces_never_change(face):
     opened = face.with_expression(jawOpen=0.9).with_expression({"eyeBlinkLeft": 1.0})
     assert (opened.expression["jawOpen"], opened.expression["eyeBlinkLeft"]) == (0.9, 1.0)
     np.testing.assert_array_equal(face.record.expression, before)
+    lower_lip = opened.record.landmarks_68_px[57] - face.record.landmarks_68_px[57]
+    assert lower_lip[1] > 5
+    same = face.with_expression(jawOpen=face.expression["jawOpen"]).record.landmarks_68_px
+    np.testing.assert_allclose(same, face.record.landmarks_68_px, atol=0.05)
     assert np.abs(opened.picture().astype(int) - PHOTO).max() > 40
 
 

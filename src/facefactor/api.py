@@ -25,8 +25,9 @@ from facefactor.apps.engines import open_engine, open_face_model
 from facefactor.apps.reconstruction import TEXTURE_SIZE_PX, Reconstructor
 from facefactor.camera.pose import matrix_from_euler_deg
 from facefactor.code.names import EXPRESSION_NAMES
-from facefactor.edit.composite import HeadSurface, composite, draw_head
-from facefactor.edit.posed_head import PosedHead, code_of, pose_head
+from facefactor.edit.composite import composite, draw_head
+from facefactor.edit.head_surface import HeadSurface
+from facefactor.edit.posed_head import PosedHead, code_of, landmarks68_px, pose_head
 from facefactor.edit.relight import match_exposure
 from facefactor.errors import IncompatibleCode
 from facefactor.export.atomic import write_together
@@ -244,7 +245,9 @@ class Face:
         return pose_head(self._tools.model, self._tools.decoder, code_of(record))
 
     def _with(self, **changed: Any) -> "Face":
-        return dataclasses.replace(self, record=dataclasses.replace(self.record, **changed))
+        record = dataclasses.replace(self.record, **changed)
+        landmarks_px = landmarks68_px(self._tools.decoder, code_of(record), record.camera.K)
+        return dataclasses.replace(self, record=dataclasses.replace(record, landmarks_68_px=landmarks_px))
 
     def _has_geometry_of(self, record: FaceRecord) -> bool:
         parts = ("shape", "expression", "geometry_corrective")

@@ -9,7 +9,7 @@ import pytest
 from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
-from facefactor.edit.composite import HeadSurface
+from facefactor.edit.head_surface import HeadSurface
 from facefactor.edit.posed_head import PosedHead, pose_head
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.decoder import Decoder

@@ -17,8 +17,6 @@ brightened; and what gets brighter than white is bent below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,21 +24,18 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import factorized
 
 from facefactor.camera.projection import project_points
+from facefactor.edit.head_surface import HeadSurface, irradiance_of
 from facefactor.edit.matte import follow_edges
 from facefactor.edit.posed_head import PosedHead
 from facefactor.edit.region import PhotoRegion
-from facefactor.face.adjacency import graph_laplacian, triangle_edges
-from facefactor.face.fade import face_opacity
-from facefactor.face.model import FaceModel
 from facefactor.face.normals import vertex_normals
-from facefactor.light.spherical_harmonics import irradiance_over_pi
 from facefactor.photo.colour import srgb_to_linear
 from facefactor.photo.read import Photo
 from facefactor.render.picture import View
 from facefactor.render.vertex import facing_cosines, find_visible, sample_picture
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float
 
 LEAST_IRRADIANCE = 0.06
 """Of the mean over the face: below it a photo's shadow holds noise."""
@@ -52,8 +47,6 @@ OPENED_MM = 2.0
 """Largest movement within an eye or the mouth from which it counts as opened or shut."""
 OUTLINE_COSINES = (0.3, 0.5)
 """Mean cosine of the skin around an eye or the mouth below which it lies on the head's outline."""
-SHADING_STIFFNESS = 6.0
-"""Smooths irradiance over about two edges of the mesh, 5 mm: creases are never quite where the photo has them."""
 HIGHLIGHT = 1.3
 """Times the head's own colour, beyond which a pixel's light counts as a highlight."""
 DRAWN_SOFTNESS_PX = 1.0
@@ -64,58 +57,6 @@ MATTE_RADIUS = 0.03
 """Of the region: about how far the head's outline may be wrong."""
 TINT_STIFFNESS = 30.0
 """How far the photo's tint spreads over skin that it does not show, in edges of the mesh, squared."""
-NECK_FADE_MM = (-150.0, -105.0)
-"""Heights of the mean head, from the eyes, over which the relit part fades in above the neck's end."""
-INNER_PARTS = (
-    ("mouth_lining", "teeth", "tongue"),
-    ("left_eye", "left_socket", "left_lid_margin"),
-    ("right_eye", "right_socket", "right_lid_margin"),
-)
-"""Regions that lie within the face, where light comes through an opening."""
-MOUTH_LIGHT = 0.45
-"""Share of it that reaches teeth and tongue, of which the renderer casts no shadow."""
-AROUND_SHARE = 0.12
-"""Of the outer skin, nearest to such a part: what is as bright as it."""
-
-
-@dataclass(frozen=True, eq=False)
-class HeadSurface:
-    """What compositing needs to know of a face model: found once."""
-
-    triangles: Int[np.ndarray, "faces 3"]
-    face_opacity: Float[np.ndarray, " subdivided"]
-    """1 on face, eyes and mouth, fading to 0 towards scalp, ears and neck."""
-    head_opacity: Float[np.ndarray, " subdivided"]
-    """1 on the whole head, fading to 0 down the neck."""
-    is_skin: Bool[np.ndarray, " subdivided"]
-    inner_parts: tuple[tuple[np.ndarray, np.ndarray], ...]
-    """Mouth and eyes: the ids of their vertices, and of the skin around."""
-    laplacian: sparse.csr_matrix
-    """Of the mesh's graph, (S, S)."""
-    smooth: Callable[[np.ndarray], np.ndarray]
-    """Smooths values (S, C) over the surface."""
-
-    @classmethod
-    def of(cls, model: FaceModel) -> HeadSurface:
-        """Find them for a model."""
-        places = model.subdivision @ model.mean
-        skin, outside = (_is_within(model, (name,)) for name in ("skin", "outer_skin"))
-        inner_parts = []
-        for names in INNER_PARTS:
-            inside = _is_within(model, names)
-            distance = np.linalg.norm(places - places[inside].mean(axis=0), axis=1)
-            around = outside & ~inside & (distance < np.quantile(distance[outside & ~inside], AROUND_SHARE))
-            inner_parts.append((np.flatnonzero(inside), np.flatnonzero(around)))
-        laplacian = graph_laplacian(triangle_edges(model.triangles_subdivided), model.num_subdivided)
-        return HeadSurface(
-            model.triangles_subdivided,
-            model.subdivision @ face_opacity(model),
-            np.interp(places[:, 1], NECK_FADE_MM, (0.0, 1.0)).astype(np.float32),
-            skin,
-            tuple(inner_parts),
-            laplacian,
-            factorized((sparse.identity(model.num_subdivided) + SHADING_STIFFNESS * laplacian).tocsc()),
-        )
 
 
 def composite(
@@ -164,22 +105,6 @@ def draw_head(
     """Draw a head alone, before black, (height, width, 3) uint8 sRGB; for faces whose photo is not there."""
     view = View(head.vertices_camera, K, surface.triangles, *size_px, supersample=1)
     return np.rint(255 * view.picture(head.albedo_linear, head.illumination)).astype(np.uint8)
-
-
-def irradiance_of(head: PosedHead, surface: HeadSurface) -> Float[np.ndarray, "subdivided 3"]:
-    """E/π at the vertices, not below zero; mouth and eyes get what the skin around them gets on average."""
-    normals = vertex_normals(head.vertices_camera[None], surface.triangles)[0]
-    irradiance = np.maximum(irradiance_over_pi(normals, head.illumination.astype(np.float32)), 0.0)
-    for (inside, around), share in zip(surface.inner_parts, (MOUTH_LIGHT, 1.0, 1.0), strict=True):
-        irradiance[inside] = share * irradiance[around].mean(axis=0)
-    return irradiance
-
-
-def _is_within(model: FaceModel, names: Sequence[str]) -> Bool[np.ndarray, " subdivided"]:
-    """Which subdivided vertices lie in regions of some names."""
-    native = np.zeros(model.num_vertices, dtype=np.float32)
-    native[np.concatenate([model.regions[name] for name in names])] = 1.0
-    return model.subdivision @ native > 0.5
 
 
 def _own_colour(head: PosedHead, surface: HeadSurface) -> np.ndarray:

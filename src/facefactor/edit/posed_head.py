@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facefactor.camera.pose import axis_angle_from_matrix, matrix_from_axis_angle, move_to_camera
+from facefactor.camera.projection import crop_intrinsics
 from facefactor.code.face_code import FaceCode
+from facefactor.encode import ENCODER_CROP_PX
 from facefactor.export.record import FaceRecord
 from facefactor.face.albedo import subdivided_albedo
 from facefactor.face.model import FaceModel
 from facefactor.infer.decoder import Decoder
+from facefactor.photo.crop import crop_to_photo
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -67,3 +70,11 @@ def surface_camera(
     """The subdivided vertices alone, camera frame, millimetres; arguments as in `pose_head`."""
     (native,) = decoder.vertices(code.full_shape[None], code.expression[None])
     return move_to_camera(model.subdivision @ native, matrix_from_axis_angle(code.rotation), code.translation)
+
+
+def landmarks68_px(
+    decoder: Decoder[np.ndarray], code: FaceCode[np.ndarray], K: Float[np.ndarray, "3 3"]
+) -> Float[np.ndarray, "68 2"]:
+    """The iBUG points of one face in pixels of the photo whose intrinsics are K."""
+    decoded = decoder.decode(code.map(lambda part: part[None]))
+    return crop_to_photo(decoded.landmarks68_px[0], K @ np.linalg.inv(crop_intrinsics(ENCODER_CROP_PX)))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facefactor.edit.composite import HeadSurface, composite, irradiance_of
+from facefactor.edit.composite import composite
+from facefactor.edit.head_surface import HeadSurface, irradiance_of
 from facefactor.edit.posed_head import PosedHead
 from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS
 from facefactor.photo.read import Photo

@@ -9,12 +9,10 @@ from facefactor.apps.reconstruction import Reconstructor
 from facefactor.apps.viewer.head import Head
 from facefactor.apps.viewer.painting import detailed_albedo, draw_picture
 from facefactor.apps.viewer.state import ViewerState
-from facefactor.camera.projection import crop_intrinsics
-from facefactor.encode import ENCODER_CROP_PX
+from facefactor.edit.posed_head import landmarks68_px
 from facefactor.export.atomic import encode_png
 from facefactor.export.glb import encode_glb
 from facefactor.export.record import FaceRecord, encode_face_record
-from facefactor.photo.crop import crop_to_photo
 
 
 def glb_file(reconstructor: Reconstructor, head: Head, state: ViewerState) -> bytes:
@@ -44,12 +42,5 @@ def edited_record(head: Head, state: ViewerState) -> FaceRecord:
         illumination=code.illumination,
         geometry_corrective=code.geometry_corrective if has_corrections else record.geometry_corrective,
         reflectance_corrective=code.reflectance_corrective if has_corrections else record.reflectance_corrective,
-        landmarks_68_px=_landmarks_px(head, state),
+        landmarks_68_px=landmarks68_px(head.decoder, state.code, record.camera.K),
     )
-
-
-def _landmarks_px(head: Head, state: ViewerState) -> np.ndarray:
-    """(68, 2) iBUG points of the changed face, pixels of the original photo."""
-    decoded = head.decoder.decode(state.code.map(lambda part: part[None]))
-    T_photo_crop = state.subject.record.camera.K @ np.linalg.inv(crop_intrinsics(ENCODER_CROP_PX))
-    return crop_to_photo(decoded.landmarks68_px[0], T_photo_crop)
