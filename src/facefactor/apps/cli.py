@@ -51,7 +51,6 @@ _EXTRA_OF_MODULE = {
     "viser": "view",
     "av": "video",
     "pyarrow": "video",
-    "threadpoolctl": "video",
 }
 """The facefactor extra that installs each optional module."""
 

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         NoFaceFound: it shows no face.
         OutputUnwritable: the output folder, or a file in it, cannot be written.
     """
-    for module in ("av", "pyarrow", "threadpoolctl"):
+    for module in ("av", "pyarrow"):
         require(module, "video", "this command")
     from facefactor.video.clip import describe_clip, draw_clip
     from facefactor.video.reader import Video

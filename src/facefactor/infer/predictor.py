@@ -16,6 +16,7 @@ from facefactor.errors import IncompatibleCode
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.graph_file import graph_facts, open_graph
 from facefactor.infer.decoder import DecodedFaces, Decoder
+from facefactor.infer.parallel_decoder import ParallelDecoder
 
 ENCODER_FILE, ENCODER_FORMAT = "encoder.onnx", "facefactor.encoder/1"
 NUM_GEOMETRY = "num_geometry_corrective"
@@ -81,7 +82,7 @@ class Predictor:
     Args:
         path: of the encoder's graph.
         model: the face model it was trained for; the shipped one by default.
-        num_threads: of the encoder, per call; None for as many as there are cores.
+        num_threads: per call; None for as many as there are cores.
 
     Raises:
         AssetMissing: the file is not there.
@@ -90,7 +91,8 @@ class Predictor:
 
     def __init__(self, path: Path, model: FaceModel | None = None, num_threads: int | None = None) -> None:
         model = load_face_model() if model is None else model
-        self._encoder, self._decoder = EncoderGraph(path, model, num_threads), Decoder.of(model)
+        self._encoder = EncoderGraph(path, model, num_threads)
+        self._decoder = ParallelDecoder(Decoder.of(model), num_threads)
 
     @property
     def facts(self) -> dict[str, str]:
