@@ -39,8 +39,6 @@ from facefactor.photo.detect import SlimeFaceDetector
 from facefactor.photo.read import PHOTO_SUFFIXES, read_photo
 
 LARGE_BATCH = 32
-SETTLE_SECONDS = 0.03
-"""Before each timing: as long as BLAS's threads spin on after a product, on cores that are not theirs any more."""
 MATMUL_SCRIPT = """
 import time, numpy
 a = numpy.ones((1536, 1536), numpy.float32)
@@ -84,13 +82,14 @@ def measure(encoder: EncoderGraph, decoder: ParallelDecoder, num_threads: int, r
         Medians in milliseconds, faces per second, the peak in GFLOP/s, and the encoder's share of it.
     """
     generator = np.random.default_rng(0)
-    tasks: dict[str, Callable[[], object]] = {}
-    for count in (1, LARGE_BATCH):
+    peaks, medians_ms = [matmul_flops_per_second(num_threads)], dict[str, float]()
+    for count in (1, LARGE_BATCH):  # one after the other: each as it is when nothing else is done
         crops = generator.random((count, ENCODER_CROP_PX, ENCODER_CROP_PX, 3), dtype=np.float32)
-        tasks[f"encode_batch{count}"] = functools.partial(encoder.encode, crops)
-        tasks[f"decode_batch{count}"] = functools.partial(decoder.decode, encoder.encode(crops))
-    peaks = [matmul_flops_per_second(num_threads)]
-    medians_ms = _medians_ms(tasks, rounds)
+        tasks: dict[str, Callable[[], object]] = {
+            f"encode_batch{count}": functools.partial(encoder.encode, crops),
+            f"decode_batch{count}": functools.partial(decoder.decode, encoder.encode(crops)),
+        }
+        medians_ms |= _medians_ms(tasks, rounds)
     peaks.append(matmul_flops_per_second(num_threads))
     flops = int(encoder.facts["flops_per_face"])
     shares = {}
@@ -208,7 +207,6 @@ def _medians_ms(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
-            time.sleep(SETTLE_SECONDS)
             started = time.perf_counter()
             task()
             seconds[name].append(time.perf_counter() - started)
