@@ -62,16 +62,12 @@ def corrected_model(model: FaceModel, correctives: Correctives) -> FaceModel:
         found = f"the face model {correctives.model_hash}, the one here is {model.model_hash}"
         raise IncompatibleCode(f"the corrections are of {found}")
     geometry = _spread(correctives.geometry_basis, correctives.vertices, model.num_vertices)
-    reflectance = _spread(correctives.reflectance_basis, correctives.vertices, model.num_vertices)
-    subdivided = model.subdivision @ reflectance.transpose(1, 0, 2).reshape(model.num_vertices, -1)
-    subdivided = subdivided.reshape(model.num_subdivided, len(reflectance), 3).transpose(1, 0, 2).copy()
-    subdivided[:, : model.num_vertices] = reflectance  # the step smooths; albedo at the native vertices stays theirs
     unmoved = np.zeros((2, len(geometry), *model.blink_basis.shape[2:]), dtype=np.float32)
     return replace(
         model,
         shape_basis=np.concatenate([model.shape_basis, geometry]),
         blink_basis=np.concatenate([model.blink_basis, unmoved], axis=1),
-        reflectance_basis=np.concatenate([model.reflectance_basis, subdivided.astype(np.float32)]),
+        reflectance_basis=_with_subdivided(model, correctives.reflectance_basis, correctives.vertices),
         model_hash=hashlib.sha256(_encode(replace(correctives, encoder_graph=b""))).hexdigest()[:16],
     )
 
@@ -130,3 +126,21 @@ def _spread(basis: np.ndarray, vertices: np.ndarray, count: int) -> np.ndarray:
     spread = np.zeros((len(basis), count, 3), dtype=np.float32)
     spread[:, vertices] = basis.astype(np.float16)  # as its file holds it
     return spread
+
+
+def _with_subdivided(model: FaceModel, basis: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """The model's basis of albedo and (K, N, 3) more over some native vertices, at all subdivided ones.
+
+    Subdividing smooths; albedo at the native vertices stays theirs.
+    """
+    halves = basis.astype(np.float16).astype(np.float32)  # as its file holds it
+    weights = model.subdivision[:, vertices]
+    reached = np.unique(weights.nonzero()[0])
+    values = weights[reached] @ halves.transpose(1, 0, 2).reshape(len(vertices), -1)
+    first, native = len(model.reflectance_basis), slice(model.num_vertices)
+    full = np.zeros((first + len(basis), model.num_subdivided, 3), dtype=np.float32)
+    full[:first] = model.reflectance_basis
+    full[first:, reached] = values.reshape(len(reached), -1, 3).transpose(1, 0, 2)
+    full[first:, native] = 0.0
+    full[first:, vertices] = halves
+    return full
