@@ -39,7 +39,7 @@ docs: .venv-test/installed
 	.venv-test/bin/$(PIP) "$(TORCH)+cpu" 2>/dev/null \
 		|| .venv-test/bin/$(PIP) --retries 1 --index-url https://download.pytorch.org/whl/cpu "$(TORCH)" 2>/dev/null \
 		|| .venv-test/bin/$(PIP) "$(TORCH)"
-	.venv-test/bin/$(PIP) --editable ".[train,prepare,build,export,usd,exr,tensorboard,docs,dev]"
+	.venv-test/bin/$(PIP) --editable ".[train,prepare,build,export,exr,usd,video,view,tensorboard,docs,dev]"
 	touch $@
 
 define make-venv
