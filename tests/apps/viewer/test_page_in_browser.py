@@ -181,6 +181,22 @@ def test_what_is_no_photo_is_told_on_the_page(visit):
     message.locator(".mantine-Notification-closeButton").click()
 
 
+def test_a_photo_that_is_dropped_on_the_page_is_shown(visit, photo):
+    file = io.BytesIO()
+    Image.fromarray(photo.srgb[:, ::-1]).save(file, format="PNG")
+    visit.page.evaluate(
+        """bytes => {
+            const files = new DataTransfer();
+            files.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
+            document.querySelector("canvas").dispatchEvent(
+                new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: files }));
+        }""",
+        list(file.getvalue()),
+    )
+    assert visit.wait_for(lambda: visit.session.state.subject.record.photo_name == "dropped.png")
+    assert visit.wait_for(lambda: visit.error_of(visit.session.state) < SAME)
+
+
 def test_another_photo_is_shown(visit, photo):
     file = io.BytesIO()
     Image.fromarray(photo.srgb[:, ::-1]).save(file, format="PNG")

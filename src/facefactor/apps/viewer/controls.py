@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from facefactor.apps.viewer.drop import DROP_HTML
 from facefactor.apps.viewer.state import Layer, ViewerState
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.light.presets import PRESETS, preset_light
@@ -109,6 +110,7 @@ class Controls:
             menu = self._gui.add_dropdown("Face", choices)
             _on_user(menu.on_update, lambda event: self._requests.choose(menu.value, event.client))
         upload = self._gui.add_upload_button(OPEN_LABEL, mime_type="image/*")
+        self._gui.add_html(DROP_HTML)
         _on_user(
             upload.on_upload,
             lambda event: self._requests.open_upload(upload.value.name, upload.value.content, event.client),
