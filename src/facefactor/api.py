@@ -79,17 +79,19 @@ def load_face(path: str | os.PathLike[str], photo: str | os.PathLike[str] | None
             above it, and none if there is none.
 
     Raises:
-        AssetMissing, IncompatibleCode: the file is not there, or is no face of this version.
-        PhotoUnreadable: the photo is named and cannot be read.
-        IncompatibleCode: it has another size than the face's photo had.
+        AssetMissing: the file is not there.
+        IncompatibleCode: it is no face of this version, or the photo has another size than the face's photo had.
+        PhotoUnreadable: the photo cannot be read.
     """
     path = Path(path)
     record = read_face_record(path)
-    found = _photo_beside(path, record) if photo is None else read_photo(photo)
-    if found is not None and (found.width, found.height) != (record.photo_width, record.photo_height):
-        sizes = f"{found.width} x {found.height}, the face's was {record.photo_width} x {record.photo_height}"
+    if photo is None:
+        return Face(record, _photo_beside(path, record), record)
+    named = read_photo(photo)
+    if not _has_size_of(named, record):
+        sizes = f"{named.width} x {named.height}, the face's was {record.photo_width} x {record.photo_height}"
         raise IncompatibleCode(f"{photo}: is not the photo of {path}: it is {sizes}")
-    return Face(record, found, record)
+    return Face(record, named, record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,10 +210,7 @@ class Face:
         after = self._posed(self.record)
         if photo is None:
             return draw_head(after, K, surface, (self.record.photo_height, self.record.photo_width))
-        before = self._posed(self.seen)
-        if self._has_geometry_of(self.seen):
-            after = dataclasses.replace(after, vertices_camera=before.vertices_camera)
-        return composite(photo, K, surface, before, after)
+        return composite(photo, K, surface, self._posed(self.seen), after)
 
     def export(self, path: str | os.PathLike[str], texture_px: int = TEXTURE_SIZE_PX) -> None:
         """Write the head: .glb, .usdz or .usda with its expressions as morphs, .obj or .ply with its own expression.
@@ -248,10 +247,6 @@ class Face:
         record = dataclasses.replace(self.record, **changed)
         landmarks_px = landmarks68_px(self._tools.decoder, code_of(record), record.camera.K)
         return dataclasses.replace(self, record=dataclasses.replace(record, landmarks_68_px=landmarks_px))
-
-    def _has_geometry_of(self, record: FaceRecord) -> bool:
-        parts = ("shape", "expression", "geometry_corrective")
-        return all(np.array_equal(getattr(self.record, part), getattr(record, part)) for part in parts)
 
     def _require_same_model(self, other: "Face") -> None:
         if other.record.model_hash != self.record.model_hash:
@@ -291,9 +286,13 @@ def _photo_beside(path: Path, record: FaceRecord) -> Photo | None:
         found = folder / record.photo_name
         if found.is_file():
             photo = read_photo(found)
-            if (photo.width, photo.height) == (record.photo_width, record.photo_height):
+            if _has_size_of(photo, record):
                 return photo
     return None
+
+
+def _has_size_of(photo: Photo, record: FaceRecord) -> bool:
+    return (photo.width, photo.height) == (record.photo_width, record.photo_height)
 
 
 def _light_of(light: Light, white_balanced: bool) -> np.ndarray:

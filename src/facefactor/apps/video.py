@@ -15,9 +15,10 @@ import argparse
 import json
 import sys
 import time
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from threadpoolctl import threadpool_limits
 
 from facefactor.apps.engines import open_engine
 from facefactor.apps.facts import format_facts
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     engine = open_engine(options.engine, load_face_model(), num_threads=1)
     assert isinstance(engine, EncoderEngine)  # of the command line's choices
     start, seconds = time.perf_counter(), PartSeconds()
-    with _one_thread_for_products():
+    with threadpool_limits(limits=1, user_api="blas"):  # whose threads else spin on the cores that other stages want
         clip = describe_clip(video, engine, seconds)
         draw_clip(video, clip, engine.model, options.out / OVERLAY, seconds)
         report = make_report(video, clip, seconds, time.perf_counter() - start)
@@ -69,13 +70,6 @@ def run(options: argparse.Namespace) -> int:
     files = " ".join(map(str, [*contents, options.out / OVERLAY]))
     print(json.dumps(report) if options.json else f"{video.path} → {files}\n{format_facts(report, as_json=False)}")
     return 0
-
-
-def _one_thread_for_products() -> AbstractContextManager[object]:
-    """Keep BLAS's threads from spinning on the cores that other stages want: a tenth more frames a second."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(limits=1, user_api="blas")
 
 
 def encode_files(out: Path, clip: "Clip", engine: EncoderEngine) -> dict[Path, bytes]:

@@ -79,14 +79,17 @@ def composite(
     before_px, after_px = (project_points(head.vertices_camera, K) for head in (before, after))
     view = View(after.vertices_camera, K, surface.triangles, region.size, region.size)
     colour_before, colour_after = (_own_colour(head, surface) for head in (before, after))
-    seen = _seen_share(before, K, surface, region.size)
+    normals = vertex_normals(before.vertices_camera[None], surface.triangles)
+    visible = find_visible(before.vertices_camera[None], normals, K, surface.triangles, region.size, region.size)[0]
+    cosines = facing_cosines(before.vertices_camera, normals[0])
+    seen = visible * _ramp(cosines, SEEN_COSINES)
     tint = _tint(view_photo, before_px, colour_before, seen, surface)
     moved_mm = np.linalg.norm(after.vertices_camera - before.vertices_camera, axis=1)
     at_vertices = (
         _soft_ratio(colour_before, colour_after),
         colour_after * np.exp(tint),
         colour_before * np.exp(tint),
-        (surface.face_opacity * (1 - seen) * _opened_share(before, moved_mm, surface))[:, None],
+        (surface.face_opacity * (1 - seen) * _opened_share(cosines, moved_mm, surface))[:, None],
         before_px - after_px,
         surface.head_opacity[:, None],
     )
@@ -119,26 +122,20 @@ def _soft_ratio(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return LARGEST_LOG_RATIO * np.tanh(np.log(after / before) / LARGEST_LOG_RATIO)
 
 
-def _seen_share(head: PosedHead, K: np.ndarray, surface: HeadSurface, size: int) -> np.ndarray:
-    """(S,) how well the photo shows each vertex, [0, 1]."""
-    normals = vertex_normals(head.vertices_camera[None], surface.triangles)
-    visible = find_visible(head.vertices_camera[None], normals, K, surface.triangles, size, size)[0]
-    begin, full = SEEN_COSINES
-    cosines = facing_cosines(head.vertices_camera, normals[0])
-    return visible * np.clip((cosines - begin) / (full - begin), 0.0, 1.0)
+def _ramp(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    """0 below the first end, 1 above the second."""
+    return np.clip((values - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
 
 
-def _opened_share(head: PosedHead, moved_mm: np.ndarray, surface: HeadSurface) -> np.ndarray:
+def _opened_share(cosines: np.ndarray, moved_mm: np.ndarray, surface: HeadSurface) -> np.ndarray:
     """(S,) 1 at mouth and eyes that an edit opens or shuts: there alone what was hidden can come to light.
 
     Less at an eye on the head's outline, where the photo, moved along, is better than anything drawn.
     """
     share = np.zeros_like(moved_mm)
-    normals = vertex_normals(head.vertices_camera[None], surface.triangles)[0]
-    cosines, (begin, full) = facing_cosines(head.vertices_camera, normals), OUTLINE_COSINES
     for inside, around in surface.inner_parts:
         opened = np.clip(moved_mm[inside].max() / OPENED_MM, 0.0, 1.0)
-        opened *= np.clip((cosines[around].mean() - begin) / (full - begin), 0.0, 1.0)
+        opened *= _ramp(cosines[around].mean(), OUTLINE_COSINES)
         ids = np.concatenate((inside, around))
         share[ids] = np.maximum(share[ids], opened)
     return share

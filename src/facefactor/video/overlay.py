@@ -13,8 +13,7 @@ import numpy as np
 
 from facefactor.camera.pose import matrix_from_axis_angle, move_to_camera
 from facefactor.camera.projection import depth_from_camera, project_points
-from facefactor.code.face_code import FaceCode
-from facefactor.face.albedo import albedo_from_log
+from facefactor.face.albedo import subdivided_albedo
 from facefactor.face.fade import face_opacity
 from facefactor.face.linear_bases import LinearBases, linear_weights
 from facefactor.face.model import FaceModel
@@ -25,7 +24,7 @@ from facefactor.render.rasterise import rasterise
 from facefactor.video.rows import ClipFaces
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import UInt8
 
 ROWS_AT_A_TIME = 32
 """Faces that are decoded together."""
@@ -47,7 +46,8 @@ class FaceOverlay:
         self._surface = LinearBases.of(model, lambda values: values[kept])
         self._opacity = opacity[kept]
         self._albedo = {
-            person: _albedo(model, faces.code[faces.people == person][0], kept) for person in np.unique(faces.people)
+            person: subdivided_albedo(model, faces.code[faces.people == person][0].full_reflectance)[kept]
+            for person in np.unique(faces.people)
         }
         self._faces = faces
         self._decoded: tuple[slice, np.ndarray] = (slice(0, 0), np.empty(0))
@@ -77,12 +77,6 @@ class FaceOverlay:
             vertices = self._surface.points(*linear_weights(code.full_shape, code.expression))
             self._decoded = rows, vertices
         return vertices[row - rows.start]
-
-
-def _albedo(model: FaceModel, code: FaceCode[np.ndarray], vertices: np.ndarray) -> Float[np.ndarray, "vertices 3"]:
-    """Linear albedo at some native vertices, float32."""
-    variation = np.tensordot(code.full_reflectance, model.reflectance_basis[:, vertices], axes=1)
-    return albedo_from_log(model.log_albedo_mean[vertices] + variation).astype(np.float32)
 
 
 def _lay_over(
