@@ -10,7 +10,6 @@ import functools
 import itertools
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -175,21 +174,27 @@ def measure_memory(reconstructor: Reconstructor, folder: Path, count: int | None
         except PhotoError:
             failed += 1
         if index == count // 10:
-            early_mb = _resident_mb()
+            early_mb, _ = _memory_mb()
+    seconds = time.perf_counter() - started
+    end_mb, peak_mb = _memory_mb()
     return {
         "photos": count,
         "failed": failed,
-        "photos_per_second": count / (time.perf_counter() - started),
+        "photos_per_second": count / seconds,
         "memory_after_a_tenth_mb": early_mb,
-        "memory_at_the_end_mb": _resident_mb(),
-        "memory_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_at_the_end_mb": end_mb,
+        "memory_peak_mb": peak_mb,
     }
 
 
-def _resident_mb() -> float:
-    """Memory that this process holds now; Linux only, like the unit of `ru_maxrss`."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+def _memory_mb() -> tuple[float, float]:
+    """Memory that this process holds now and the most it ever held, in megabytes; Linux only.
+
+    Both of one reading: the kernel counts roughly while it runs, so numbers of two sources may disagree by pages.
+    """
+    facts = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now_mb, peak_mb = (int(facts[name].removesuffix("kB")) / 1024 for name in ("VmRSS", "VmHWM"))
+    return now_mb, peak_mb
 
 
 def matmul_flops_per_second(num_threads: int) -> float:
