@@ -32,7 +32,7 @@ from facefactor.edit.relight import match_exposure
 from facefactor.errors import IncompatibleCode
 from facefactor.export.atomic import write_together
 from facefactor.export.head_files import encode_heads
-from facefactor.export.record import FaceRecord, read_face_record, write_face_record
+from facefactor.export.record import FaceRecord, read_edited_record, write_face_record
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.decoder import Decoder
 from facefactor.light.source import light_from_direction, light_from_text
@@ -84,14 +84,14 @@ def load_face(path: str | os.PathLike[str], photo: str | os.PathLike[str] | None
         PhotoUnreadable: the photo cannot be read.
     """
     path = Path(path)
-    record = read_face_record(path)
+    record, seen = read_edited_record(path)
     if photo is None:
-        return Face(record, _photo_beside(path, record), record)
+        return Face(record, _photo_beside(path, record), seen)
     named = read_photo(photo)
     if not _has_size_of(named, record):
         sizes = f"{named.width} x {named.height}, the face's was {record.photo_width} x {record.photo_height}"
         raise IncompatibleCode(f"{photo}: is not the photo of {path}: it is {sizes}")
-    return Face(record, named, record)
+    return Face(record, named, seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ class Face:
             if name not in EXPRESSION_NAMES:
                 raise ValueError(f"no expression is called {name!r}; see facefactor.code.names.EXPRESSION_NAMES")
             expression[EXPRESSION_NAMES.index(name)] = weight
-        return self._with(expression=expression)
+        return self._with_geometry(expression=expression)
 
     def with_shape(self, coefficients: Mapping[int, float]) -> "Face":
         """Copy with some of the 80 shape coefficients changed, by number, in standard deviations.
@@ -155,7 +155,7 @@ class Face:
             if not 0 <= number < len(shape):
                 raise ValueError(f"shape coefficients are numbered 0 to {len(shape) - 1}, got {number}")
             shape[number] = value
-        return self._with(shape=shape)
+        return self._with_geometry(shape=shape)
 
     def with_shape_of(self, other: "Face") -> "Face":
         """Copy with another face's shape.
@@ -164,7 +164,8 @@ class Face:
             IncompatibleCode: the faces are of different face models.
         """
         self._require_same_model(other)
-        return self._with(shape=other.record.shape, geometry_corrective=other.record.geometry_corrective)
+        record = other.record
+        return self._with_geometry(shape=record.shape, geometry_corrective=record.geometry_corrective)
 
     def with_reflectance_of(self, other: "Face") -> "Face":
         """Copy with another face's skin.
@@ -229,12 +230,12 @@ class Face:
         write_together(encode_heads([Path(path)], mesh))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write every number as JSON, as `facefactor reconstruct` does.
+        """Write every number as JSON, as `facefactor reconstruct` does; of an edited face also what the photo shows.
 
         Raises:
             OutputUnwritable: the file cannot be written.
         """
-        write_face_record(Path(path), self.record)
+        write_face_record(Path(path), self.record, self.seen)
 
     @property
     def _tools(self) -> "_Tools":
@@ -244,9 +245,13 @@ class Face:
         return pose_head(self._tools.model, self._tools.decoder, code_of(record))
 
     def _with(self, **changed: Any) -> "Face":
-        record = dataclasses.replace(self.record, **changed)
-        landmarks_px = landmarks68_px(self._tools.decoder, code_of(record), record.camera.K)
-        return dataclasses.replace(self, record=dataclasses.replace(record, landmarks_68_px=landmarks_px))
+        return dataclasses.replace(self, record=dataclasses.replace(self.record, **changed))
+
+    def _with_geometry(self, **changed: Any) -> "Face":
+        """Copy whose landmarks follow what is changed."""
+        face = self._with(**changed)
+        code, K = code_of(face.record), face.record.camera.K
+        return face._with(landmarks_68_px=landmarks68_px(self._tools.decoder, code, K))
 
     def _require_same_model(self, other: "Face") -> None:
         if other.record.model_hash != self.record.model_hash:

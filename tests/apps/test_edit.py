@@ -52,14 +52,34 @@ def test_every_face_of_a_photo_is_relit(tmp_path):
 
 
 def test_a_face_is_edited_in_its_photo(folder, tmp_path):
-    face, out = folder / "faces" / "me" / "0.json", [tmp_path / f"new.{suffix}" for suffix in ("png", "json", "glb")]
+    face, out = (
+        folder / "faces" / "me" / "0.json",
+        [tmp_path / f"new.{suffix}" for suffix in ("png", "json", "glb", "obj")],
+    )
     arguments = ["--expression", "jawOpen=0.7", "browInnerUp=0.5", "--shape", "0=1.5", "--light", "left"]
     assert run("edit", face, *arguments, *(word for path in out for word in ("--out", path))) == 0
     written = json.loads(out[1].read_text())
     assert (written["expression"]["jawOpen"], written["shape"][0]) == (0.7, 1.5)
     assert 0.05 < changed(out[0]).mean() < 0.6
     assert out[2].read_bytes()[:4] == b"glTF"
+    assert (tmp_path / "new_albedo.png").exists()
     assert run("edit", face, "--reflectance-from", out[1], "--shape-from", out[1], "--out", tmp_path / "swap.png") == 0
+
+
+def test_an_edited_face_that_was_saved_is_edited_further(folder, tmp_path):
+    face, opened = folder / "faces" / "me" / "0.json", tmp_path / "opened.json"
+    assert run("edit", face, "--expression", "jawOpen=0.7", "--light", "left", "--out", opened) == 0
+    pictures = {name: tmp_path / f"{name}.png" for name in ("at_once", "later", "back")}
+    blink = ("--expression", "eyeBlinkLeft=0.9")
+    both = ("--expression", "jawOpen=0.7", "eyeBlinkLeft=0.9", "--light", "left")
+    assert run("edit", face, *both, "--out", pictures["at_once"]) == 0
+    assert run("edit", opened, "--photo", folder / "me.png", *blink, "--out", pictures["later"]) == 0
+    at_once, later = (np.asarray(Image.open(pictures[name])).astype(int) for name in ("at_once", "later"))
+    assert np.abs(at_once - PHOTO).max() > 40
+    assert np.abs(later - at_once).max() <= 2
+    seen = json.loads(opened.read_text())["seen"]
+    assert set(seen) == {"expression", "illumination", "landmarks_68_px"}
+    assert seen["expression"] == json.loads(face.read_text())["expression"]
 
 
 def test_a_face_whose_photo_is_gone_is_drawn_alone(folder, tmp_path, capsys):

@@ -141,7 +141,6 @@ def test_the_report_says_where_the_time_went(swaying: Run):
 @pytest.fixture
 def without_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the GLBs, which take long to make."""
-    monkeypatch.setattr(video, "Reconstructor", lambda **_: None)
     monkeypatch.setattr(video, "encode_moving_head", lambda *_: b"a head")
 
 

@@ -10,7 +10,7 @@ from facefactor.apps.cli import main
 from facefactor.code.face_code import FaceCode
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.errors import AssetMissing
-from facefactor.evaluate.answers import AnswerMeter, FaceAnswer, light_direction, spreads
+from facefactor.evaluate.answers import AnswerMeter, FaceAnswer, light_direction, ratio_interval, spreads
 from facefactor.evaluate.tables import Table, as_markdown
 from facefactor.face.model import load_face_model
 from facefactor.light.spherical_harmonics import directional_light
@@ -73,9 +73,23 @@ def test_spreads_are_taken_within_and_between_persons():
     assert between == pytest.approx(5.0)  # the means are 2 and 12
 
 
+def test_the_ratios_interval_is_as_wide_as_persons_differ():
+    def of(scales: np.ndarray) -> tuple[float, float]:
+        values = np.concatenate([[[1.0 * number], [number + 2.0 * scale]] for number, scale in enumerate(scales)])
+        within, between = spreads(values, persons)
+        low, high = ratio_interval(values, persons)
+        assert low <= within / between <= high
+        return low, high
+
+    persons = [f"{number:02}" for number in range(40) for _ in range(2)]
+    alike, differing = of(np.ones(40)), of(np.random.default_rng(0).exponential(size=40))
+    assert alike[1] / alike[0] < 1.5 < differing[1] / differing[0]
+    assert all(math.isnan(end) for end in ratio_interval(np.zeros((4, 1)), ["a", "a", "b", "b"]))
+
+
 def test_a_person_who_stays_the_same_has_no_spread(meter):
     answers = [answer(f"p{who}_{frame}", shape={0: who}, reflectance={0: -who}) for who in (1, 2) for frame in "abc"]
-    for name, (within, between, ratio) in rows(meter.identities(answers)[0]).items():
+    for name, (within, between, ratio, *_) in rows(meter.identities(answers)[0]).items():
         assert within == pytest.approx(0, abs=1e-6), name
         assert between > 0.01, name
         assert ratio == pytest.approx(0, abs=1e-3), name

@@ -14,6 +14,7 @@ from facefactor.export.record import (
     FaceBoxPx,
     FaceRecord,
     Quality,
+    read_edited_record,
     read_face_record,
     write_face_record,
 )
@@ -108,6 +109,21 @@ def test_the_file_has_the_documented_keys_in_order(tmp_path):
     assert values["photo"] == {"name": "Jürgen & 友.jpg", "width": 12000, "height": 9000}
 
 
+def test_an_edited_face_keeps_what_its_photo_shows(tmp_path):
+    seen, path = face_record(), tmp_path / "0.json"
+    edited = replace(seen, expression=1.0 - seen.expression, shape=seen.shape + 1.0)
+    write_face_record(path, edited, seen)
+    assert list(json.loads(path.read_bytes())["seen"]) == ["shape", "expression"]
+    again, in_photo = read_edited_record(path)
+    write_face_record(tmp_path / "edited.json", again, in_photo)
+    write_face_record(tmp_path / "seen.json", in_photo)
+    write_face_record(tmp_path / "unedited.json", seen, seen)
+    assert (tmp_path / "edited.json").read_bytes() == path.read_bytes()
+    assert (tmp_path / "seen.json").read_bytes() == (tmp_path / "unedited.json").read_bytes()
+    record, same = read_edited_record(tmp_path / "unedited.json")
+    assert record is same
+
+
 def test_a_photo_name_that_is_not_utf8_can_be_written(tmp_path):
     name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
     write_face_record(tmp_path / "0.json", replace(face_record(), photo_name=name))
@@ -181,6 +197,10 @@ def _with(name: str, value: object):
         (_with("reflectance", ["x"] * 80), "reflectance: wanted 80 numbers"),
         (_with("illumination", [[1, 2, 3]] * 8 + [[1, 2]]), "illumination: wanted 9 x 3 numbers"),
         (_with("landmarks_68_px", [[float("nan"), 0.0]] * 68), "landmarks_68_px: holds NaN or infinity"),
+        (_with("seen", 3), "seen: wanted dict, got 3"),
+        (_with("seen", {"engine": "fit"}), "seen: unknown names: engine"),
+        (_with("seen", {"shape": [1.0] * 81}), "seen: shape: wanted 80 numbers, got 81"),
+        (_with("seen", {"expression": {"jawOpen": 0.5}}), "seen: expression: missing or unknown names: browDownLeft"),
         (
             _with("face_box_px", {"x": None, "y": 0, "width": 1, "height": 1}),
             "face_box_px.x: wanted a number, got None",

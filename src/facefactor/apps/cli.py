@@ -174,7 +174,8 @@ def _add_edit(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         parents=[verbosity],
         help="change a face and put it back into its photo",
         description="Change expression, shape, skin or light of a face that `reconstruct` wrote. What is written "
-        "follows the ending: .png the photo with the changed face, .json its numbers, .glb its head.",
+        "follows the ending: .png the photo with the changed face, .json its numbers, .glb and the other endings of "
+        "`export` its head.",
     )
     parser.add_argument("face", type=Path, metavar="FACE.json", help="of `reconstruct`")
     parser.add_argument(
@@ -193,7 +194,7 @@ def _add_edit(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     parser.add_argument("--reflectance-from", type=Path, metavar="OTHER.json", help="take the skin of another face")
     _add_light_options(parser, required=False)
     parser.add_argument(
-        "--out", required=True, action="append", type=Path, metavar="FILE", help=".png, .json or .glb; may repeat"
+        "--out", required=True, action="append", type=Path, metavar="FILE", help=".png, .json, or a head's; may repeat"
     )
     parser.set_defaults(handler="facefactor.apps.edit:run_edit")
 

@@ -2,7 +2,7 @@
 """`facefactor relight` and `facefactor edit`: a photo under another light, or with its face changed (no torch).
 
 Both are `facefactor.api` on the command line. What is written follows the file's ending: .png the picture, .json the
-edited face's numbers, .glb its head.
+edited face's numbers, what heads are exported as its head.
 """
 
 import argparse
@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facefactor.api import Face, load_face, reconstruct
+from facefactor.apps.cli import HEAD_SUFFIXES
 from facefactor.errors import WrongArgument
 from facefactor.export.atomic import write_png
 from facefactor.photo.read import photo_from_array, read_photo
 
-OUTPUTS = (".png", ".json", ".glb")
+OUTPUTS = (".png", ".json", *HEAD_SUFFIXES)
 
 
 def run_relight(options: argparse.Namespace) -> int:
@@ -78,7 +79,7 @@ def _relit(face: Face, options: argparse.Namespace) -> Face:
 def _write(face: Face, path: Path) -> None:
     if path.suffix.lower() == ".json":
         face.save(path)
-    elif path.suffix.lower() == ".glb":
+    elif path.suffix.lower() in HEAD_SUFFIXES:
         face.export(path)
     else:
         if face.photo is None:
@@ -107,4 +108,4 @@ def _number(name: str) -> int:
 
 def _check_suffix(path: Path, allowed: Sequence[str]) -> None:
     if path.suffix.lower() not in allowed:
-        raise WrongArgument(f"--out {path}: its name must end in {' or '.join(allowed)}")
+        raise WrongArgument(f"--out {path}: its name must end in {', '.join(allowed)}")

@@ -9,9 +9,9 @@ from pathlib import Path
 from facefactor import evaluate
 from facefactor.apps.progress import Progress
 from facefactor.apps.reconstruction import CROP_SIZE_PX, Reconstructor
-from facefactor.data.photo_names import PERSON_NAME
+from facefactor.data.photo_names import GROUP_NAME, KNOWN_LIGHT, PERSON_NAME, LitPerson
 from facefactor.errors import AssetMissing, IncompatibleCode, PhotoError
-from facefactor.evaluate.answers import GROUP_NAME, KNOWN_LIGHT, AnswerMeter, FaceAnswer
+from facefactor.evaluate.answers import AnswerMeter, FaceAnswer
 from facefactor.evaluate.tables import Table, write_tables
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.engine import Engine
@@ -130,24 +130,23 @@ class _FoundOnce(_Finder):
 
     def find(self, path: Path, photo: Photo) -> FoundFace:
         """Find it; see `_Finder.find`."""
-        person = _person(path)
+        person = _lit(path).person
         if person not in self._found:
-            lit = next(other for other in self._paths if _person(other) == person)
+            lit = next(other for other in self._paths if _lit(other).person == person)
             self._found[person] = super().find(lit, read_photo(lit))
         return self._found[person]
 
 
-def _person(path: Path) -> str:
-    found = KNOWN_LIGHT.match(path.stem)
-    assert found is not None
-    return found["person"]
+def _lit(path: Path) -> LitPerson:
+    found = LitPerson.of(path.stem)
+    assert found is not None  # of photos that are so named
+    return found
 
 
 def _light_angle_deg(path: Path) -> float:
     """About how far from the camera's axis a photo's light is."""
-    found = KNOWN_LIGHT.match(path.stem)
-    assert found is not None
-    return abs(float(found["azimuth"])) + abs(float(found["elevation"]))
+    lit = _lit(path)
+    return abs(lit.azimuth_deg) + abs(lit.elevation_deg)
 
 
 def _ask(reconstructor: Reconstructor, finder: _Finder, paths: Sequence[Path]) -> tuple[list[FaceAnswer], list[str]]:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         model = open_face_model(face.record.model_hash, options.model)
     except IncompatibleCode as error:
         raise IncompatibleCode(f"{options.face}: {error}") from error
-    mesh = described_head(face.record, model, face.photo, options.texture)
+    mesh = described_head(face.record, model, face.photo, options.texture, face.seen)
     write_together(encode_heads(options.out, mesh))
     source = "the numbers alone" if face.photo is None else str(face.photo.path)
     print(f"{options.face} → {' '.join(map(str, options.out))} (texture {options.texture} px, from {source})")

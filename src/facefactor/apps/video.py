@@ -22,12 +22,15 @@ from threadpoolctl import threadpool_limits
 
 from facefactor.apps.engines import open_engine
 from facefactor.apps.facts import format_facts
-from facefactor.apps.reconstruction import Reconstructor
+from facefactor.apps.reconstruction import TEXTURE_SIZE_PX
 from facefactor.camera.pose import matrix_from_axis_angle
 from facefactor.errors import require
 from facefactor.export.atomic import require_writable, write_together
 from facefactor.export.glb_animation import HeadMotion, encode_animated_glb
-from facefactor.face.model import load_face_model
+from facefactor.export.head import HeadMesher
+from facefactor.export.photo_texture import PhotoTexture
+from facefactor.face.albedo import subdivided_albedo
+from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.engine import EncoderEngine
 from facefactor.video.pipeline import PartSeconds
 from facefactor.video.rows import ClipFaces
@@ -77,16 +80,16 @@ def encode_files(out: Path, clip: "Clip", engine: EncoderEngine) -> dict[Path, b
     from facefactor.video.live_link import encode_live_link
     from facefactor.video.table import encode_table
 
-    reconstructor = Reconstructor(engine=engine)
+    mesher, texture = HeadMesher(engine.model), PhotoTexture(engine.model, TEXTURE_SIZE_PX)
     contents = {out / "codes.parquet": encode_table(clip.faces, engine)}
     for number in range(len(clip.steadiness)):
         person = clip.faces.of_person(number)
         contents[out / f"person-{number}.csv"] = encode_live_link(person)
-        contents[out / f"person-{number}.glb"] = encode_moving_head(reconstructor, person)
+        contents[out / f"person-{number}.glb"] = encode_moving_head(person, engine.model, mesher, texture)
     return contents
 
 
-def encode_moving_head(reconstructor: Reconstructor, person: ClipFaces) -> bytes:
+def encode_moving_head(person: ClipFaces, model: FaceModel, mesher: HeadMesher, texture: PhotoTexture) -> bytes:
     """The GLB of one person: their one head and texture, moved as their rows say."""
     first = person.code[0]
     motion = HeadMotion(
@@ -97,4 +100,5 @@ def encode_moving_head(reconstructor: Reconstructor, person: ClipFaces) -> bytes
         t_mm=person.code.translation,
         K=person.K,
     )
-    return encode_animated_glb(reconstructor.mesh(first, reconstructor.albedo(first)), motion)
+    albedo = subdivided_albedo(model, first.full_reflectance)
+    return encode_animated_glb(mesher.mesh(first, texture.plain(albedo)), motion)

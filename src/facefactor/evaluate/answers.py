@@ -8,17 +8,16 @@
 
 A spread is a root mean square: `within` of what one person's photos differ from their mean, `between` of what the
 persons' means differ from the mean of all. Where the engine tells light from skin and pose from shape, within is small
-against between.
+against between. With other persons their ratio would be another: it is given with a bootstrap interval.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from facefactor.code.face_code import FaceCode
-from facefactor.data.photo_names import PERSON_NAME
+from facefactor.data.photo_names import GROUP_NAME, PERSON_NAME, LitPerson
 from facefactor.errors import AssetMissing
 from facefactor.evaluate.tables import Table
 from facefactor.face.albedo import albedo_from_log
@@ -28,10 +27,9 @@ from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS, dominant_dir
 from facefactor.photo.colour import linear_to_srgb
 from facefactor.photo.landmarks import OPENINGS
 
-KNOWN_LIGHT = re.compile(r"^(?P<person>[^_]+)_P\d+A(?P<azimuth>[+-]\d+)E(?P<elevation>[+-]\d+)$")
-"""The Extended Yale B names: the light's degrees from the camera's axis, a positive azimuth to the picture's left."""
-GROUP_NAME = re.compile(r"^(?P<age>\d+)_(?P<sex>[01])_(?P<group>[0-4])_")
-"""The UTKFace names."""
+SPREAD_COLUMNS = ("what", "within a person", "between persons", "ratio", "95 % from", "to")
+RESAMPLINGS = 2000
+"""Of the persons, for the interval that their ratio is in."""
 GROUPS = ("White", "Black", "Asian", "Indian", "other")
 MOST_AZIMUTH_DEG = 90.0
 AZIMUTH_BINS_DEG = ((0.0, 30.0), (30.0, 60.0), (60.0, 91.0))
@@ -76,13 +74,13 @@ class AnswerMeter:
         Raises:
             AssetMissing: nothing is left.
         """
-        lit = [(answer, found) for answer in answers if (found := KNOWN_LIGHT.match(answer.name))]
-        lit = [(answer, found) for answer, found in lit if abs(float(found["azimuth"])) <= MOST_AZIMUTH_DEG]
+        lit = [(answer, found) for answer in answers if (found := LitPerson.of(answer.name))]
+        lit = [(answer, found) for answer, found in lit if abs(found.azimuth_deg) <= MOST_AZIMUTH_DEG]
         if not lit:
             raise AssetMissing("none of the photos is lit from before the face")
-        kept, persons = [answer for answer, _ in lit], [found["person"] for _, found in lit]
-        azimuths_deg = np.array([float(found["azimuth"]) for _, found in lit])
-        elevations_deg = np.array([float(found["elevation"]) for _, found in lit])
+        kept, persons = [answer for answer, _ in lit], [found.person for _, found in lit]
+        azimuths_deg = np.array([found.azimuth_deg for _, found in lit])
+        elevations_deg = np.array([found.elevation_deg for _, found in lit])
         true = light_direction(azimuths_deg, elevations_deg)
         answered = np.stack([dominant_direction(answer.code.illumination) for answer in kept])
         errors_deg = np.degrees(np.arccos(np.clip((true * answered).sum(axis=-1), -1.0, 1.0)))
@@ -164,10 +162,12 @@ class AnswerMeter:
         )
         rows = []
         for name, values, unit in measured:
-            within, between = spreads(values.reshape(len(answers), -1), persons)
-            rows.append((name, unit * within, unit * between, within / between if between else float("nan")))
+            each = values.reshape(len(answers), -1)
+            within, between = spreads(each, persons)
+            ratio = within / between if between else float("nan")
+            rows.append((name, unit * within, unit * between, ratio, *ratio_interval(each, persons)))
         note = f"{len(answers)} photos of {len(set(persons))} persons."
-        return Table(title, ("what", "within a person", "between persons", "ratio"), tuple(rows), note)
+        return Table(title, SPREAD_COLUMNS, tuple(rows), note)
 
     def _log_albedo(self, answers: Sequence[FaceAnswer]) -> np.ndarray:
         """(answers, face vertices, 3), of the albedo that can be, see `albedo_from_log`."""
@@ -196,6 +196,27 @@ def spreads(values: np.ndarray, persons: Sequence[str]) -> tuple[float, float]:
     within = np.sqrt(np.square(values - means[place]).mean())
     between = np.sqrt(np.square(means - means.mean(axis=0)).mean())
     return float(within), float(between)
+
+
+def ratio_interval(values: np.ndarray, persons: Sequence[str]) -> tuple[float, float]:
+    """What the ratio within over between is in 95 of 100 draws of as many persons, with replacement, from these.
+
+    Args:
+        values: (photos, numbers).
+        persons: who each photo is of; NaN for fewer than three of them.
+    """
+    each, names = np.array(persons), sorted(set(persons))
+    if len(names) < 3:
+        return float("nan"), float("nan")
+    groups = [values[each == name] for name in names]
+    means, counts = np.stack([group.mean(axis=0) for group in groups]), np.array([len(group) for group in groups])
+    squares = np.array([np.square(group - mean).mean(axis=1).sum() for group, mean in zip(groups, means, strict=True)])
+    apart = np.stack([np.square(means - mean).mean(axis=1) for mean in means])  # half their mean is the variance
+    drawn = np.random.default_rng(0).integers(len(names), size=(RESAMPLINGS, len(names)))
+    within = squares[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    between = apart[drawn[:, :, None], drawn[:, None, :]].mean(axis=(1, 2)) / 2
+    low, high = np.quantile(np.sqrt(within / np.maximum(between, 1e-12)), (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _median(values: np.ndarray) -> float:

@@ -12,12 +12,13 @@ docs/conventions.md):
     camera {K 3×3, R 3×3, t 3 (mm), euler_deg {yaw, pitch, roll}, distance_mm},
     shape 80, expression {ARKit name: weight in [0, 1]}, reflectance 80, illumination 9×3,
     geometry_corrective, reflectance_corrective, landmarks_68_px 68×2,
-    quality {photometric, landmark_px, confidence in [0, 1]}
+    quality {photometric, landmark_px, confidence in [0, 1]},
+    seen, of an edited face alone: those of the arrays above that its photo shows otherwise, as they are there
 """
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,23 +141,38 @@ class FaceRecord:
             )
 
 
-def write_face_record(path: Path, record: FaceRecord) -> None:
+def write_face_record(path: Path, record: FaceRecord, seen: FaceRecord | None = None) -> None:
     """Write one face as JSON; the same record gives the same bytes.
+
+    Args:
+        path: of the file.
+        record: of the face.
+        seen: the face as its photo shows it, where the record was edited since.
 
     Raises:
         OutputUnwritable: the folder or file cannot be written.
     """
-    write_bytes(path, encode_face_record(record))
+    write_bytes(path, encode_face_record(record, seen))
 
 
-def encode_face_record(record: FaceRecord) -> bytes:
-    """Return the JSON file of one face, a line for each of its keys."""
-    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in to_json_dict(record).items()]
+def encode_face_record(record: FaceRecord, seen: FaceRecord | None = None) -> bytes:
+    """Return the JSON file of one face, a line for each of its keys; arguments as in `write_face_record`."""
+    values = to_json_dict(record)
+    if seen is not None:
+        in_photo = to_json_dict(seen)
+        edited = {name: in_photo[name] for name in _ARRAY_SHAPES if in_photo[name] != values[name]}
+        values |= {"seen": edited} if edited else {}
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii")
 
 
 def read_face_record(path: Path) -> FaceRecord:
-    """Read one face's JSON and check every field.
+    """Read one face's JSON and check every field; raises as `read_edited_record` does."""
+    return read_edited_record(path)[0]
+
+
+def read_edited_record(path: Path) -> tuple[FaceRecord, FaceRecord]:
+    """Read one face's JSON: the face, and the face as its photo shows it, the same unless it was edited.
 
     Raises:
         AssetMissing: there is no such file.
@@ -169,7 +185,8 @@ def read_face_record(path: Path) -> FaceRecord:
     except ValueError as error:
         raise IncompatibleCode(f"{path}: not a JSON file: {error}") from error
     try:
-        return from_json_dict(values)
+        record = from_json_dict(values)
+        return record, _seen(values, record)
     except ValueError as error:
         raise IncompatibleCode(f"{path}: {error}") from error
 
@@ -232,6 +249,22 @@ def from_json_dict(values: Any) -> FaceRecord:
             **{name: _field(values, f"quality.{name}") for name in ("photometric", "landmark_px", "confidence")}
         ),
     )
+
+
+def _seen(values: dict[str, Any], record: FaceRecord) -> FaceRecord:
+    """The record with the arrays of the file's key "seen", if it has one."""
+    if "seen" not in values:
+        return record
+    arrays = dict(_field(values, "seen", dict))
+    unknown = sorted(set(arrays) - set(_ARRAY_SHAPES))
+    if unknown:
+        raise ValueError(f"seen: unknown names: {', '.join(unknown)}")
+    try:
+        if "expression" in arrays:
+            arrays["expression"] = _expression_weights(_field(arrays, "expression", dict))
+        return replace(record, **arrays)
+    except ValueError as error:
+        raise ValueError(f"seen: {error}") from error
 
 
 def _field(values: dict[str, Any], path: str, kind: Any = object) -> Any:

@@ -6,6 +6,7 @@ import pygltflib
 from PIL import Image
 
 from facefactor.apps.viewer.downloads import edited_record, glb_file, json_file, png_file
+from facefactor.apps.viewer.opening import Opener
 from facefactor.apps.viewer.state import ViewerState
 from facefactor.apps.viewer.subject import Subject
 from facefactor.code.names import EXPRESSION_NAMES
@@ -30,6 +31,15 @@ def test_a_changed_face_comes_back_from_its_json(head, state, tmp_path):
     np.testing.assert_allclose(again.pack(), changed.code.pack(), atol=1e-4)
     moved = read_face_record(path).landmarks_68_px - state.subject.record.landmarks_68_px
     assert np.linalg.norm(moved, axis=1).max() > 2.0
+
+
+def test_a_changed_face_that_was_saved_is_opened_changed_and_can_be_reset(head, state, tmp_path):
+    path = tmp_path / "face.json"
+    path.write_bytes(json_file(head, state.with_expression("mouthSmileLeft", 0.9)))
+    opened = ViewerState.of(Opener(head).open_file(path))
+    assert opened.code.expression[SMILE] == np.float32(0.9)
+    np.testing.assert_allclose(opened.as_reconstructed().code.pack(), state.code.pack(), atol=1e-6)
+    assert json_file(head, opened.as_reconstructed()) == json_file(head, state)
 
 
 def test_a_face_of_the_base_model_is_saved_as_one(head, base_record):

@@ -22,7 +22,8 @@ def glb_file(reconstructor: Reconstructor, head: Head, state: ViewerState) -> by
 
 def json_file(head: Head, state: ViewerState) -> bytes:
     """The state's numbers, schema `facefactor.face/1`."""
-    return encode_face_record(edited_record(head, state))
+    seen = state.subject.record
+    return encode_face_record(seen if state.code is state.subject.code else edited_record(head, state), seen)
 
 
 def png_file(head: Head, state: ViewerState) -> bytes:

@@ -41,7 +41,7 @@ class Opener:
             return self._open_photo(read_photo(path))
         face = load_face(path)
         try:
-            return Subject.of(face.record, face.photo, self._head)
+            return Subject.of(face.seen, face.photo, self._head, face.record)
         except IncompatibleCode as error:
             raise IncompatibleCode(f"{path}: {error}") from error
 

@@ -136,7 +136,7 @@ class Session:
         logger.info("a head painted and sent in %.0f ms", 1e3 * (time.perf_counter() - start))
 
     def _welcome(self, subject: Subject) -> None:
-        """Show another face as it was reconstructed, by the layer shown before."""
+        """Show another face as it was opened, by the layer shown before."""
         before = self.state
         self.state = replace(ViewerState.of(subject), layer=before.layer).with_over_photo(before.over_photo)
         self._controls.show(self.state)

@@ -41,8 +41,8 @@ class ViewerState:
 
     @classmethod
     def of(cls, subject: Subject) -> ViewerState:
-        """Show a face as it was reconstructed."""
-        return cls(subject, subject.code)
+        """Show a face as it was opened."""
+        return cls(subject, subject.opened)
 
     @property
     def photo_behind(self) -> np.ndarray | None:

@@ -32,27 +32,37 @@ class Subject:
     """A face to look at."""
 
     record: FaceRecord
+    """The face as its photo shows it."""
     code: FaceCode[np.ndarray]
     """The record's face in the photo's camera."""
+    opened: FaceCode[np.ndarray]
+    """The same, or as it had been changed when it was saved."""
     photo_srgb: np.ndarray | None
     """(height, width, 3) float32 in [0, 1], all of it in the size of `picture_frame`; None where it is not at hand."""
     detail: np.ndarray
     """(S, 3) or (1, 3): the photo's own detail, a factor on the linear albedo of the subdivided vertices."""
 
     @classmethod
-    def of(cls, record: FaceRecord, photo: Photo | None, head: Head) -> Subject:
+    def of(cls, record: FaceRecord, photo: Photo | None, head: Head, edited: FaceRecord | None = None) -> Subject:
         """Make a record, and its photo if there is one, ready to be looked at.
+
+        Args:
+            record: of the face as its photo shows it.
+            photo: None where it is not at hand.
+            head: the face model that it is looked at with.
+            edited: the record as it was changed since, if it was.
 
         Raises:
             IncompatibleCode: the record is of another face model.
         """
         code = head.code_of(record)
+        opened = code if edited is None or edited is record else head.code_of(edited)
         if photo is None:
-            return cls(record, code, None, np.ones((1, 3), dtype=np.float32))
+            return cls(record, code, opened, None, np.ones((1, 3), dtype=np.float32))
         _, height, width = picture_frame(record)
         small = Image.fromarray(photo.srgb).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
         photo_srgb = np.asarray(small, dtype=np.float32) / 255.0
-        return cls(record, code, photo_srgb, _photo_detail(record, code, photo, head))
+        return cls(record, code, opened, photo_srgb, _photo_detail(record, code, photo, head))
 
 
 def picture_frame(record: FaceRecord) -> tuple[np.ndarray, int, int]:
