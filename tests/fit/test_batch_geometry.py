@@ -15,6 +15,7 @@ from facefactor.fit.batch_geometry import BatchGeometry
 from facefactor.fit.expression_prior import ExpressionPrior
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.losses.landmark import landmark_weights
+from facefactor.losses.prior import NO_TRUST, StartTrust
 
 SIZE_PX, COUNT = 128, 6
 K = torch.from_numpy(crop_intrinsics(SIZE_PX)).float()
@@ -115,6 +116,22 @@ def test_a_population_decides_what_landmarks_leave_open(
         assert (project(points, fitted) - marks_px).norm(dim=-1).mean() < 1.0
     errors = [(fitted.expression - moody.expression).norm() for fitted in (blind, told)]
     assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_start_that_is_trusted_keeps_its_shape_and_expression(
+    points: LinearPoints, truth: FaceCode[Tensor], near: FaceCode[Tensor]
+) -> None:
+    marks_px, weights = project(points, truth), landmark_weights().expand(COUNT, -1)
+    free, held = (
+        BatchGeometry(points, K, SIZE_PX, 10, trust=trust).fit(near, marks_px, weights)
+        for trust in (NO_TRUST, StartTrust(shape=1e4, expression=1e5))
+    )
+    assert (held.shape - near.shape).norm() < 0.1 * (free.shape - near.shape).norm()
+    assert (held.expression - near.expression).norm() < 0.1 * (free.expression - near.expression).norm()
+    errors_px = [(project(points, code) - marks_px).norm(dim=-1).mean() for code in (near, held, free)]
+    assert errors_px[2] < errors_px[1] < 0.5 * errors_px[0]  # pose is not held
+    named = BatchGeometry(points, K, SIZE_PX, 10, trust=StartTrust(shape=1e4)).fit(near, marks_px, weights)
+    assert (named.expression - near.expression).norm() > 5 * (held.expression - near.expression).norm()
 
 
 def test_points_of_no_weight_say_nothing(points: LinearPoints, truth: FaceCode[Tensor], near: FaceCode[Tensor]) -> None:

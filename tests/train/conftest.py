@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training problem small enough to watch: points on a curve, a network of two layers with normalisation."""
+"""A training problem small enough to watch: points on a curve, a network of two layers with normalisation.
+
+And the rendered photos once more as a corpus of faces.
+"""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,6 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from facefactor.data.shards import SYNTHETIC, CorpusRecord, write_corpus_record, write_shard
+from facefactor.data.synthetic_corpus import SyntheticCorpus
+from facefactor.data.synthetic_sample import encode_synthetic_sample
 from facefactor.train.loop import LoopSettings, train
 
 SETTINGS = LoopSettings(
@@ -70,3 +76,12 @@ def validate(model: nn.Module) -> dict[str, float]:
 @pytest.fixture
 def problem(tmp_path: Path) -> Problem:
     return Problem(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def faces(rendered_photos, tmp_path_factory) -> SyntheticCorpus:
+    """The same faces as the photos', with their codes."""
+    folder = tmp_path_factory.mktemp("faces")
+    samples = [encode_synthetic_sample(face, f"{number:08d}") for number, face in enumerate(rendered_photos[1])]
+    write_corpus_record(folder, CorpusRecord(SYNTHETIC, (write_shard(folder / "a.tar", samples),)))
+    return SyntheticCorpus(folder)

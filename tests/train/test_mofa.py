@@ -14,9 +14,7 @@ from facefactor.data.exposure import Exposures
 from facefactor.data.mixed_batches import MixedBatch, MixedBatches
 from facefactor.data.photographs import PhotoBatches, PhotoCorpus, exact_batch
 from facefactor.data.rare_photos import Rarity, rare_expressions
-from facefactor.data.shards import SYNTHETIC, CorpusRecord, write_corpus_record, write_shard
-from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
-from facefactor.data.synthetic_sample import encode_synthetic_sample
+from facefactor.data.synthetic_corpus import SyntheticBatches
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.losses.reconstruction import ReconstructionWeights
@@ -35,15 +33,6 @@ def model() -> FaceModel:
 @pytest.fixture(scope="module")
 def photos(rendered_photos) -> PhotoCorpus:
     return PhotoCorpus(rendered_photos[0])
-
-
-@pytest.fixture(scope="module")
-def faces(rendered_photos, tmp_path_factory) -> SyntheticCorpus:
-    """The same faces as the photos', with their codes."""
-    folder = tmp_path_factory.mktemp("faces")
-    samples = [encode_synthetic_sample(face, f"{number:08d}") for number, face in enumerate(rendered_photos[1])]
-    write_corpus_record(folder, CorpusRecord(SYNTHETIC, (write_shard(folder / "a.tar", samples),)))
-    return SyntheticCorpus(folder)
 
 
 @pytest.fixture(scope="module")

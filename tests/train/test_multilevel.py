@@ -18,7 +18,7 @@ from facefactor.data.photographs import PhotoCorpus, exact_batch
 from facefactor.data.synthetic import batch_of
 from facefactor.data.synthetic_sample import cut_encoder_crop
 from facefactor.encode.encoder import Encoder
-from facefactor.errors import IncompatibleCode
+from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.face.corrective_bases import CorrectedFace
 from facefactor.face.correctives import load_correctives
 from facefactor.face.model import FaceModel, load_face_model
@@ -198,6 +198,23 @@ def test_training_starts_from_an_encoder_without_corrections(model, photos, tmp_
     )
     torch.testing.assert_close(trained.encoder.heads["shape"].weight, plain.heads["shape"].weight)
     torch.testing.assert_close(trained.encoder.backbone.place_weights, plain.backbone.place_weights)
+
+
+def test_geometry_can_start_anew_while_albedo_stays(model, network, photos, faces, tmp_path):
+    start, still = tmp_path / "start.safetensors", loop(1, learning_rate=0.0)
+    save_weights(network, start, {})
+    anew = dataclasses.replace(SETTINGS, restart_geometry=True)
+    kept, renewed = (
+        train_multilevel(photos, faces, model, tmp_path / name, settings, still, init=start)
+        for name, settings in (("kept", SETTINGS), ("renewed", anew))
+    )
+    torch.testing.assert_close(kept.bases.geometry, network.bases.geometry)
+    assert not torch.allclose(renewed.bases.geometry, network.bases.geometry)
+    assert renewed.encoder.heads["geometry_corrective"].weight.abs().max() < 1e-6
+    for part in ("bases.reflectance", "encoder.heads.reflectance_corrective.weight", "encoder.heads.shape.weight"):
+        torch.testing.assert_close(renewed.state_dict()[part], network.state_dict()[part])
+    with pytest.raises(AssetMissing, match="start anew from rendered faces"):
+        train_multilevel(photos, None, model, tmp_path / "none", anew, still, init=start)
 
 
 def test_what_was_learnt_is_the_same_in_its_own_units(model, network, seen):

@@ -413,6 +413,11 @@ def _add_train(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         action="store_true",
         help="non-linear corrections: sizes, even numbers, are of a hidden layer that half as many numbers make",
     )
+    multilevel.add_argument(
+        "--restart-geometry",
+        action="store_true",
+        help="from --init that has corrections: let those of geometry start anew, from what is wrong on --faces",
+    )
     multilevel.set_defaults(handler="facefactor.apps.train:run_multilevel")
 
     landmarks = regimes.add_parser(

@@ -140,6 +140,7 @@ def run_multilevel(options: argparse.Namespace) -> int:
             correctives=dataclasses.replace(given, **without),
             second_look="second-look" not in options.without,
             rectified=options.rectified,
+            restart_geometry=options.restart_geometry,
         )
     except ValueError as error:
         raise FaceError(f"train multilevel: {error}") from None

@@ -5,7 +5,7 @@ Minimises what `geometry_stage` minimises, with its weights, by the same damped 
 faces side by side, with the derivatives written out, and from codes that are nearly right, so that a few steps are
 enough: a hundred faces a second and more on one core. Breeding uses it, and whoever needs a pose for many photos. The
 prior on expressions can be that of a population, which knows what weights go together: a smile raises the upper lip,
-and both sides of a face do about the same.
+and both sides of a face do about the same. And the start can be trusted: shape and expression then stay near it.
 
 With p the projection of x = R h(α, δ) + t, h the point in the head frame and R turned on by small angles ω about the
 camera's axes:
@@ -29,7 +29,7 @@ from facefactor.fit.geometry_stage import (
     INDEPENDENT_POINTS,
     LANDMARK_SPREAD,
 )
-from facefactor.losses.prior import DISTANCE_SPREAD_MM
+from facefactor.losses.prior import DISTANCE_SPREAD_MM, NO_TRUST, StartTrust
 
 STEPS = 5
 """From a trained network's answer; farther starts need more."""
@@ -56,6 +56,8 @@ class BatchGeometry:
         crop_size_px: side of the crops.
         steps: Gauss–Newton steps.
         expression: prior; independent weights when left out.
+        landmark_spread: standard deviation of the detected points, in crop sides.
+        trust: in the start.
     """
 
     def __init__(
@@ -65,9 +67,12 @@ class BatchGeometry:
         crop_size_px: float,
         steps: int = STEPS,
         expression: ExpressionPrior | None = None,
+        landmark_spread: float = LANDMARK_SPREAD,
+        trust: StartTrust = NO_TRUST,
     ) -> None:
-        self._landmarks, self._K, self._size_px, self._steps = landmarks, K, crop_size_px, steps
-        self._expression = expression or ExpressionPrior.independent()
+        self._landmarks, self._K, self._steps = landmarks, K, steps
+        self._spread_px = landmark_spread * crop_size_px
+        self._expression, self._trust = expression or ExpressionPrior.independent(), trust
 
     @torch.no_grad()
     def fit(
@@ -84,16 +89,16 @@ class BatchGeometry:
             weights: non-negative, zero for points not to be trusted, not all zero.
         """
         scale = (weights * (INDEPENDENT_POINTS / weights.sum(dim=1, keepdim=True))).sqrt()
-        scale = scale / (LANDMARK_SPREAD * self._size_px)
+        scale = scale / self._spread_px
         R = matrix_from_axis_angle(start.rotation)
-        state = _State(R, start.translation, start.full_shape, bound_mouth_close(start.expression))
+        first = state = _State(R, start.translation, start.full_shape, bound_mouth_close(start.expression))
         damping = start.shape.new_full((len(start.shape), 1), FIRST_DAMPING)
         residuals, points = self._residuals(state, detected_px, scale)
-        value = self._sum_of_squares(residuals, state)
+        value = self._sum_of_squares(residuals, state, first)
         for _ in range(self._steps):
-            candidate = _moved(state, self._step(state, points, residuals, scale, damping))
+            candidate = _moved(state, self._step(state, first, points, residuals, scale, damping))
             candidate_residuals, candidate_points = self._residuals(candidate, detected_px, scale)
-            lower = self._sum_of_squares(candidate_residuals, candidate)
+            lower = self._sum_of_squares(candidate_residuals, candidate, first)
             is_better = lower < value
             state = _State(*(_choose(is_better, new, old) for new, old in zip(candidate, state, strict=True)))
             residuals, points = (
@@ -111,11 +116,13 @@ class BatchGeometry:
         placed = project_points(turned + state.t[:, None], self._K)
         return scale[..., None] * (placed - detected_px), turned
 
-    def _step(self, state: _State, points: Tensor, residuals: Tensor, scale: Tensor, damping: Tensor) -> Tensor:
+    def _step(
+        self, state: _State, first: _State, points: Tensor, residuals: Tensor, scale: Tensor, damping: Tensor
+    ) -> Tensor:
         """The damped Gauss–Newton step (B, 6 + both)."""
         J = self._jacobian(state, points, scale)
         normal, gradient = J.mT @ J, (J.mT @ residuals.flatten(1)[..., None])[..., 0]
-        precision, pull = self._prior(state)
+        precision, pull = self._prior(state, first)
         normal += precision
         gradient = gradient + pull
         held = _held_at_bound(state, gradient)
@@ -126,7 +133,7 @@ class BatchGeometry:
         factor = torch.linalg.cholesky(normal)
         return -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
 
-    def _prior(self, state: _State) -> tuple[Tensor, Tensor]:
+    def _prior(self, state: _State, first: _State) -> tuple[Tensor, Tensor]:
         """Second derivatives (both halved) and gradients of the priors, (6 + both, 6 + both) and (B, 6 + both)."""
         distance = state.t.new_zeros(POSE_SIZE, POSE_SIZE)
         distance[-1, -1] = 1 / DISTANCE_SPREAD_MM**2
@@ -137,14 +144,25 @@ class BatchGeometry:
             state.shape,
             state.expression - self._expression.mean,
         )
-        return precision, torch.cat(from_mean, dim=1) @ precision
+        trust = state.t.new_zeros(len(precision))
+        trust[POSE_SIZE : -state.expression.shape[1]] = self._trust.shape
+        trust[-state.expression.shape[1] :] = self._trust.expression
+        from_first = (
+            state.t.new_zeros(len(state.t), POSE_SIZE),
+            state.shape - first.shape,
+            state.expression - first.expression,
+        )
+        pull = torch.cat(from_mean, dim=1) @ precision + trust * torch.cat(from_first, dim=1)
+        return precision + trust.diag(), pull
 
-    def _sum_of_squares(self, residuals: Tensor, state: _State) -> Tensor:
+    def _sum_of_squares(self, residuals: Tensor, state: _State, first: _State) -> Tensor:
         """What is minimised, (B,)."""
         distance = (depth_from_camera(state.t) - NOMINAL_DISTANCE_MM) / DISTANCE_SPREAD_MM
         expression = state.expression - self._expression.mean
         squares = [part.square().sum(dim=1) for part in (residuals.flatten(1), state.shape)]
-        return sum(squares, start=distance.square() + (expression @ self._expression.precision * expression).sum(dim=1))
+        squares.append((expression @ self._expression.precision * expression).sum(dim=1))
+        squares.append(2 * self._trust.distance(state.shape - first.shape, state.expression - first.expression))
+        return sum(squares, start=distance.square())
 
     def _jacobian(self, state: _State, points: Tensor, scale: Tensor) -> Tensor:
         """Derivatives of the weighted pixels, (B, 2 P, 6 + both)."""

@@ -24,6 +24,7 @@ from facefactor.fit.expression_prior import expressions_of_random_faces
 from facefactor.fit.geometry_stage import fit_geometry
 from facefactor.fit.objective import FitSettings, PhotoObjective
 from facefactor.losses.landmark import landmark_weights, meet_when_shut, opened_at_most_as, project_landmarks
+from facefactor.losses.prior import StartTrust
 from facefactor.losses.reconstruction import ReconstructionWeights
 from facefactor.render.face_view import FaceViewer, VertexMasks
 
@@ -48,8 +49,15 @@ REFINING_RATES = {
 }
 """Of Adam from an encoder's answer: fewer steps, which may be longer, as they start near the end. Corrections of albedo
 have been read off this very photo; at longer steps they would paint on hair and shadows."""
-REFINING = FitSettings(weights=ReconstructionWeights(photometric=3.0, reflectance=1.5e-4, light=6e-3))
-"""A search from an encoder's answer may trust the photo's colours more: it cannot lose its way so easily."""
+REFINING = FitSettings(
+    weights=ReconstructionWeights(photometric=3.0, reflectance=1.5e-4, light=6e-3),
+    landmark=300.0,
+    landmark_spread=0.0134,
+    trust=StartTrust(shape=100.0, expression=100.0),
+)
+"""A search from an encoder's answer may trust the photo's colours more: it cannot lose its way so easily. Landmarks,
+which the encoder knows too, count a fifth: detected points are not quite where the model's are, and a shape and
+expression that run after them lose the person's own relief."""
 BLUR_SHARE = 1 / 64
 """Standard deviation of the coarse stage's blur, in crop sides."""
 
@@ -120,10 +128,17 @@ class FaceFitter:
         batch = start.map(lambda part: part[None])
         starting_px = project_landmarks(self._landmarks, batch, K)
         landmarks_px = opened_at_most_as(meet_when_shut(landmarks_px[None]), starting_px)[0]
-        objective = self._objective(crop_srgb, landmarks_px, visibility, coverage)
-        viewer = objective.viewer
+        objective = self._objective(crop_srgb, landmarks_px, visibility, coverage, batch)
+        viewer, settings = objective.viewer, self.settings
+        population = expressions_of_random_faces()
         geometry = BatchGeometry(
-            self._landmarks, viewer.K, viewer.size_px, REFINING_STEPS, expressions_of_random_faces()
+            self._landmarks,
+            viewer.K,
+            viewer.size_px,
+            REFINING_STEPS,
+            population,
+            settings.landmark_spread,
+            settings.trust,
         )
         weights = self._kind_weights * visibility
         posed = geometry.fit(batch, landmarks_px[None], weights[None])[0]
@@ -138,11 +153,12 @@ class FaceFitter:
         landmarks_px: Float[Tensor, "478 2"],
         visibility: Float[Tensor, "478"],
         coverage: Bool[Tensor, "size size"] | None,
+        start: FaceCode[Tensor] | None = None,
     ) -> PhotoObjective:
         size = crop_srgb.shape[0]
         viewer = FaceViewer(self.face, self.masks, torch.from_numpy(crop_intrinsics(size)).float(), size)
         weights = self._kind_weights * visibility
-        return PhotoObjective(viewer, self._landmarks, self.settings, crop_srgb, landmarks_px, weights, coverage)
+        return PhotoObjective(viewer, self._landmarks, self.settings, crop_srgb, landmarks_px, weights, coverage, start)
 
 
 GEOMETRY_PARTS = ("rotation", "translation", "shape", "expression")

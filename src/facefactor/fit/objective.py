@@ -2,6 +2,7 @@
 """What the fit minimises for one photo: colours, landmarks and priors, as a function of the code's parts.
 
     loss = photometric + w_l · landmarks + w_o · openings + priors of shape, expression, reflectance, light and distance
+           + trust in the start, where there is one
 
 Colours and priors are those of `losses/reconstruction.py`.
 """
@@ -16,9 +17,11 @@ from facefactor.code.face_code import FaceCode
 from facefactor.face.linear_points import LinearPoints
 from facefactor.fit.best_light import best_light
 from facefactor.fit.expression_prior import expressions_of_random_faces
+from facefactor.fit.geometry_stage import LANDMARK_SPREAD
 from facefactor.light.spherical_harmonics import LAMBERT_FACTORS, evaluate_basis
 from facefactor.losses.landmark import landmark_loss, opening_distance, project_landmarks
 from facefactor.losses.light import scene_white
+from facefactor.losses.prior import NO_TRUST, StartTrust
 from facefactor.losses.reconstruction import ReconstructionWeights, colours_and_priors
 from facefactor.photo.colour import srgb_to_linear
 from facefactor.render.face_view import FaceView, FaceViewer
@@ -38,6 +41,10 @@ class FitSettings:
     """Of the mean squared landmark distance, in crop sides."""
     opening: float = 15.0
     """Of the distance in how far eyes and mouth are opened, in crop sides: closed eyes shall close."""
+    landmark_spread: float = LANDMARK_SPREAD
+    """Standard deviation of a detected point in the stage of landmarks alone, in crop sides."""
+    trust: StartTrust = NO_TRUST
+    """In a start's shape and expression, in units of the weight of shape's prior."""
     population: float = 3e-4
     """Of how unlikely the expression is among random ones, half a squared Mahalanobis distance."""
     colour_steps: int = 60
@@ -62,6 +69,7 @@ class PhotoObjective:
         landmarks_px: Float[Tensor, "478 2"],
         landmark_weights: Float[Tensor, "478"],
         coverage: Bool[Tensor, "size size"] | None,
+        start: FaceCode[Tensor] | None = None,
     ) -> None:
         self.viewer, self.landmarks, self.settings = viewer, landmarks, settings
         self.crop_srgb = crop_srgb[None]
@@ -72,6 +80,7 @@ class PhotoObjective:
         self._picture = self.crop_srgb
         self._population = expressions_of_random_faces()
         self._weights: Tensor | None = None
+        self._start = start
 
     def look_at(self, blur_px: float) -> None:
         """Compare with the crop blurred by a Gaussian of this standard deviation; 0 for the crop itself."""
@@ -89,6 +98,9 @@ class PhotoObjective:
         opening = opening_distance(projected_px, self.landmarks_px, self.landmark_weights, size_px)
         others = self.settings.landmark * distance + self.settings.opening * opening
         others = others + self.settings.population * self._population.distance(code.expression)
+        if self._start is not None:
+            moved = code.full_shape - self._start.full_shape, code.expression - self._start.expression
+            others = others + self.settings.weights.shape * self.settings.trust.distance(*moved)
         return (torch.stack(list(terms.values())).sum(dim=0) + others).sum()
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ MoFA's.
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from facefactor.data.photographs import PhotoBatches, PhotoCorpus
 from facefactor.data.synthetic_corpus import SyntheticBatches, SyntheticCorpus
 from facefactor.encode.encoder import Encoder
 from facefactor.encode.second_look import SecondLook
-from facefactor.errors import IncompatibleCode
+from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.face.corrective_bases import CorrectedFace, CorrectiveBases
 from facefactor.face.correctives import Correctives, corrected_model
 from facefactor.face.model import FaceModel
@@ -98,6 +98,9 @@ class MultilevelSettings:
     num_residuals: int = 6000
     """Photos whose residuals the corrections of albedo start from, when there are weights to start from, and rendered
     faces whose errors those of geometry do."""
+
+    restart_geometry: bool = False
+    """Whether corrections of geometry start anew, too, from weights that hold corrections."""
 
     def __post_init__(self) -> None:
         if min(self.num_geometry, self.num_reflectance) < 1:
@@ -193,25 +196,30 @@ def train_multilevel(
         resume: go on from the folder's last checkpoint.
 
     Raises:
-        AssetMissing, IncompatibleCode, FaceError, OutputUnwritable, FloatingPointError: see there.
+        AssetMissing, IncompatibleCode, FaceError, OutputUnwritable, FloatingPointError: see there; AssetMissing also
+            when geometry is to start anew without rendered faces.
     """
     torch.manual_seed(loop.seed)
     sizes = settings.num_geometry, settings.num_reflectance
     network = MultilevelNetwork(model, *sizes, settings.second_look, settings.rectified)
-    if init is not None and holds_corrections(init):
-        load_weights(network, init)
-    elif init is not None:
-        _start_from(network.encoder, init)
-        if not list_checkpoints(folder / CHECKPOINTS):  # of a run that is resumed
-            learnt, _ = split_numbers(len(photos), settings.mofa.num_held_out)
+    if settings.restart_geometry and faces is None:
+        raise AssetMissing("geometry's corrections start anew from rendered faces, and there are none")
+    if init is not None:
+        has_corrections = holds_corrections(init)
+        if has_corrections:
+            load_weights(network, init)
+        else:
+            _start_from(network.encoder, init)
+        is_resumed = bool(list_checkpoints(folder / CHECKPOINTS))
+        if not is_resumed and (settings.restart_geometry or not has_corrections):
             network.to(devices.device if devices else "cpu")
-            batches = PhotoBatches(photos, RESIDUAL_BATCH, loop.seed, numbers=learnt)
-            num_batches = min(settings.num_residuals, len(learnt)) // RESIDUAL_BATCH + 1
-            start_from_residuals(network, (batches[step] for step in range(num_batches)), model)
+            if not has_corrections:
+                learnt, _ = split_numbers(len(photos), settings.mofa.num_held_out)
+                batches = PhotoBatches(photos, RESIDUAL_BATCH, loop.seed, numbers=learnt)
+                start_from_residuals(network, _first(batches, min(settings.num_residuals, len(learnt))), model)
             if faces is not None:
                 rendered = SyntheticBatches(((faces, RESIDUAL_BATCH),), loop.seed)
-                num_batches = min(settings.num_residuals, len(faces)) // RESIDUAL_BATCH + 1
-                start_from_errors(network, (rendered[step] for step in range(num_batches)), model)
+                start_from_errors(network, _first(rendered, min(settings.num_residuals, len(faces))), model)
     return train_on_photos(
         network,
         MultilevelObjective(model, settings),
@@ -344,6 +352,11 @@ def _network(module: nn.Module) -> MultilevelNetwork:
     found = getattr(module, "module", module)
     assert isinstance(found, MultilevelNetwork)
     return found
+
+
+def _first(batches: PhotoBatches | SyntheticBatches, count: int) -> Iterator[CropBatch]:
+    """So many photos or faces, and up to a batch more."""
+    return (batches[step] for step in range(count // RESIDUAL_BATCH + 1))
 
 
 def _start_from(encoder: Encoder, path: Path) -> None:

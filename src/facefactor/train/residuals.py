@@ -108,6 +108,7 @@ def _start(
     else:
         first = 0 if kind == "geometry" else look.reader.out_features - head.out_features
         look.reader.weight[first : first + found] = weight / READING_UNIT
+        head.weight[:found] = 0.0
 
 
 def _regress(
