@@ -5,13 +5,16 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from facefactor.edit import region
 from facefactor.edit.composite import composite, draw_head
+from facefactor.edit.head_surface import irradiance_of
 from facefactor.edit.relight import match_exposure, relight
 from facefactor.light.spherical_harmonics import LUMINANCE_WEIGHTS, ambient_light, evaluate_basis
 from facefactor.photo.colour import srgb_to_linear
 from facefactor.photo.read import Photo
+from facefactor.render.picture import View
 
 
 def difference(picture: np.ndarray, other: np.ndarray, mask: np.ndarray) -> float:
@@ -92,6 +95,29 @@ def test_closed_eyes_show_lids_in_the_skins_colour(scene):
     eyes = scene.face_mask(after) & (np.abs(photo.srgb.astype(int) - expected).max(axis=2) > 25)
     assert eyes.sum() > 60
     assert difference(picture, expected, eyes) < 0.4 * difference(photo.srgb, expected, eyes)
+
+
+def test_an_opened_mouth_shows_nothing_of_the_shut_lips(scene):
+    """Not even of a mouth that was answered a little open, so that teeth are taken to be where the photo has lips."""
+    before, after, shut = scene.head(jawOpen=0.1), scene.head(jawOpen=0.7), scene.photo(scene.head()).srgb
+    green, red = (
+        composite(Photo(np.rint(shut * tint).astype(np.uint8), "tinted"), scene.K, scene.surface, before, after)
+        for tint in (np.array([0.4, 1.0, 0.4]), np.array([1.0, 0.4, 0.4]))
+    )
+    inside, _ = scene.surface.inner_parts[0]
+    is_inside = np.isin(np.arange(len(after.vertices_camera)), inside).astype(np.float32)
+    view = View(after.vertices_camera, scene.K, scene.surface.triangles, *shut.shape[:2])
+    mouth = ndimage.binary_erosion(view.blend(is_inside[:, None])[..., 0] > 0.99, iterations=2)
+    assert mouth.sum() > 60
+    assert difference(green, red, mouth) < 3 < 10 < difference(green, red, scene.face_mask(after))
+
+
+def test_a_mouth_is_the_darker_the_deeper(scene):
+    head, (mouth, around) = scene.head(jawOpen=0.7), scene.surface.inner_parts[0]
+    light = irradiance_of(head, scene.surface) @ np.array(LUMINANCE_WEIGHTS)
+    order = mouth[np.argsort(head.vertices_camera[mouth, 2])]  # the deepest first
+    deepest, front = light[order[:300]].mean(), light[order[-300:]].mean()
+    assert deepest < 0.2 * front < 0.2 * light[around].mean()
 
 
 def test_a_large_photo_is_edited_as_a_small_one(scene, monkeypatch):

@@ -49,3 +49,16 @@ def test_an_offset_reads_the_photo_elsewhere(photo):
     picture = region.paste(lambda colours, values: colours, offset[..., :1], offset)
     np.testing.assert_array_equal(picture[100:200, 20:200, 1], photo.srgb[100:200, 30:210, 1])
     np.testing.assert_array_equal(picture[:, 300:], photo.srgb[:, 300:])
+
+
+@pytest.mark.parametrize("map_size", [300, 100])
+def test_where_an_offset_tears_nothing_between_its_sides_is_read(map_size):
+    """The right half comes from 60 pixels farther left; what lies between is black."""
+    picture = np.full((300, 300, 3), 200, np.uint8)
+    picture[:, 95:145] = 0
+    offset = np.zeros((map_size, map_size, 2), np.float32)
+    offset[:, map_size // 2 :, 0] = -60.0 * map_size / 300
+    maps = np.zeros((300, 300, 1), np.float32)
+    moved = PhotoRegion(Photo(picture, "stripe"), 0, 0, 300, 300).paste(lambda colours, values: colours, maps, offset)
+    assert moved[:, 146:154].min() == 200
+    assert (moved[:, 160:200] == 0).all()

@@ -45,12 +45,17 @@ SEEN_COSINES = (0.1, 0.4)
 """Between normal and view in the photo: below the first a point counts as unseen, above the second as seen."""
 OPENED_MM = 2.0
 """Largest movement within an eye or the mouth from which it counts as opened or shut."""
+OPENED_SHARES = (0.3, 0.6)
+"""What was visible within an eye or the mouth over what will be: below the first it counts as unseen, since a mouth
+that is shut in the photo may be answered a little open, and then lips lie where its teeth are taken to be."""
 OUTLINE_COSINES = (0.3, 0.5)
-"""Mean cosine of the skin around an eye or the mouth below which it lies on the head's outline."""
+"""Median cosine of the skin around an eye or the mouth below which it lies on the head's outline."""
 HIGHLIGHT = 1.3
 """Times the head's own colour, beyond which a pixel's light counts as a highlight."""
 DRAWN_SOFTNESS_PX = 1.0
 """Of the region: softness of the border between what is kept and what is drawn."""
+FINER = 2
+"""Pixels of the map of movements along each pixel of the other maps."""
 REACH = 0.1
 """Of the region: how far around a head the photo goes along with its outline."""
 MATTE_RADIUS = 0.03
@@ -78,28 +83,29 @@ def composite(
     K, view_photo = region.intrinsics(K), region.picture_srgb()
     before_px, after_px = (project_points(head.vertices_camera, K) for head in (before, after))
     view = View(after.vertices_camera, K, surface.triangles, region.size, region.size)
-    colour_before, colour_after = (_own_colour(head, surface) for head in (before, after))
-    normals = vertex_normals(before.vertices_camera[None], surface.triangles)
-    visible = find_visible(before.vertices_camera[None], normals, K, surface.triangles, region.size, region.size)[0]
-    cosines = facing_cosines(before.vertices_camera, normals[0])
-    seen = visible * _ramp(cosines, SEEN_COSINES)
-    tint = _tint(view_photo, before_px, colour_before, seen, surface)
     moved_mm = np.linalg.norm(after.vertices_camera - before.vertices_camera, axis=1)
+    offset = _offset(before_px, after_px, after, K, surface, region.size) if moved_mm.any() else None
+    colour_before, colour_after = (_own_colour(head, surface) for head in (before, after))
+    (visible, normals), (visible_after, _) = (_visible(head, K, surface, region.size) for head in (before, after))
+    cosines = facing_cosines(before.vertices_camera, normals)
+    seen = visible * _ramp(cosines, SEEN_COSINES)
+    for inside, _ in surface.inner_parts:
+        seen[inside] *= _ramp(visible[inside].sum() / max(visible_after[inside].sum(), 1.0), OPENED_SHARES)
+    tint = _tint(view_photo, before_px, colour_before, seen, surface)
     at_vertices = (
         _soft_ratio(colour_before, colour_after),
         colour_after * np.exp(tint),
         colour_before * np.exp(tint),
         (surface.face_opacity * (1 - seen) * _opened_share(cosines, moved_mm, surface))[:, None],
-        before_px - after_px,
         surface.head_opacity[:, None],
     )
     values = _extend(view.blend(np.concatenate(at_vertices, axis=1).astype(np.float32)), view.coverage)
-    log_ratio, drawn, own, new, offset, head = np.split(values, np.cumsum([3, 3, 3, 1, 2]), axis=2)
+    log_ratio, drawn, own, new, head = np.split(values, np.cumsum([3, 3, 3, 1]), axis=2)
     matte = follow_edges(head[..., 0] * view.coverage, view_photo, round(MATTE_RADIUS * region.size))
     log_ratio = log_ratio * matte[..., None]
     new = ndimage.gaussian_filter(new * view.coverage[..., None], (DRAWN_SOFTNESS_PX, DRAWN_SOFTNESS_PX, 0))
     maps = np.concatenate((log_ratio, drawn, own, new), axis=2)
-    return region.paste(_blend, maps, _fading(offset, view.coverage) if moved_mm.any() else None)
+    return region.paste(_blend, maps, offset)
 
 
 def draw_head(
@@ -108,6 +114,13 @@ def draw_head(
     """Draw a head alone, before black, (height, width, 3) uint8 sRGB; for faces whose photo is not there."""
     view = View(head.vertices_camera, K, surface.triangles, *size_px, supersample=1)
     return np.rint(255 * view.picture(head.albedo_linear, head.illumination)).astype(np.uint8)
+
+
+def _visible(head: PosedHead, K: np.ndarray, surface: HeadSurface, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far vertices are visible, (S,) in [0, 1], and their normals (S, 3)."""
+    normals = vertex_normals(head.vertices_camera[None], surface.triangles)
+    visible = find_visible(head.vertices_camera[None], normals, K, surface.triangles, size, size)
+    return visible[0], normals[0]
 
 
 def _own_colour(head: PosedHead, surface: HeadSurface) -> np.ndarray:
@@ -135,7 +148,7 @@ def _opened_share(cosines: np.ndarray, moved_mm: np.ndarray, surface: HeadSurfac
     share = np.zeros_like(moved_mm)
     for inside, around in surface.inner_parts:
         opened = np.clip(moved_mm[inside].max() / OPENED_MM, 0.0, 1.0)
-        opened *= _ramp(cosines[around].mean(), OUTLINE_COSINES)
+        opened *= _ramp(np.median(cosines[around]), OUTLINE_COSINES)
         ids = np.concatenate((inside, around))
         share[ids] = np.maximum(share[ids], opened)
     return share
@@ -162,9 +175,18 @@ def _extend(values: np.ndarray, coverage: np.ndarray) -> np.ndarray:
     return np.where(coverage[..., None] > 0, values, beyond)
 
 
-def _fading(offset: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    """Movements of the head, less and less around it."""
-    distance = ndimage.distance_transform_edt(coverage == 0) / (REACH * len(offset))
+def _offset(
+    before_px: np.ndarray, after_px: np.ndarray, after: PosedHead, K: np.ndarray, surface: HeadSurface, size: int
+) -> np.ndarray:
+    """Where the head was before, from where it is: (FINER · size, FINER · size, 2), in this map's own pixels.
+
+    Movements of the head reach around it, less and less. Each pixel has that of one point: a mean of two would point
+    between them.
+    """
+    fine_K = np.diag([FINER, FINER, 1.0]) @ K
+    view = View(after.vertices_camera, fine_K, surface.triangles, FINER * size, FINER * size, supersample=1)
+    offset = _extend(view.blend((FINER * (before_px - after_px)).astype(np.float32)), view.coverage)
+    distance = ndimage.distance_transform_edt(view.coverage == 0) / (REACH * len(offset))
     return offset * np.exp(-(distance**2))[..., None]
 
 

@@ -31,8 +31,10 @@ INNER_PARTS = (
     ("right_eye", "right_socket", "right_lid_margin"),
 )
 """Regions that lie within the face, where light comes through an opening."""
-MOUTH_LIGHT = 0.45
-"""Share of it that reaches teeth and tongue, of which the renderer casts no shadow."""
+MOUTH_LIGHT, MOUTH_DEPTH_MM = 0.8, 16.0
+"""Share of it that reaches the mouth's front, and how far behind that an e-th of it is left: no shadow is cast."""
+MOUTH_SIDE_LIGHT = 0.5
+"""Of it, what reaches a place in the mouth that does not face outwards."""
 AROUND_SHARE = 0.12
 """Of the outer skin, nearest to such a part: what is as bright as it."""
 
@@ -78,12 +80,24 @@ class HeadSurface:
 
 
 def irradiance_of(head: PosedHead, surface: HeadSurface) -> Float[np.ndarray, "subdivided 3"]:
-    """E/π at the vertices, not below zero; mouth and eyes get what the skin around them gets on average."""
+    """E/π at the vertices, not below zero; mouth and eyes get of what the skin around them gets on average."""
     normals = vertex_normals(head.vertices_camera[None], surface.triangles)[0]
     irradiance = np.maximum(irradiance_over_pi(normals, head.illumination.astype(np.float32)), 0.0)
-    for (inside, around), share in zip(surface.inner_parts, (MOUTH_LIGHT, 1.0, 1.0), strict=True):
-        irradiance[inside] = share * irradiance[around].mean(axis=0)
+    for inside, around in surface.inner_parts:
+        irradiance[inside] = irradiance[around].mean(axis=0)
+    mouth, around = surface.inner_parts[0]
+    irradiance[mouth] *= _light_in_mouth(head.vertices_camera, normals, mouth, around)[:, None]
     return irradiance
+
+
+def _light_in_mouth(places: np.ndarray, normals: np.ndarray, mouth: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """Share of the light before the mouth that reaches each place in it: less the deeper, and the less it faces out."""
+    front = places[around].mean(axis=0)
+    outwards = front - places[mouth].mean(axis=0)
+    outwards /= np.linalg.norm(outwards)
+    depth_mm = np.maximum((front - places[mouth]) @ outwards, 0.0)
+    facing = MOUTH_SIDE_LIGHT + (1.0 - MOUTH_SIDE_LIGHT) * np.maximum(normals[mouth] @ outwards, 0.0)
+    return MOUTH_LIGHT * facing * np.exp(-depth_mm / MOUTH_DEPTH_MM)
 
 
 def _is_within(model: FaceModel, names: Sequence[str]) -> Bool[np.ndarray, " subdivided"]:

@@ -20,12 +20,14 @@ from facefactor.photo.crop import crop_image
 from facefactor.photo.read import Photo
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 LARGEST_WORKING_PX = 768
 MARGIN = 0.25
 """Of the size of what is changed, kept on each side."""
 STRIP_ROWS = 128
+QUARTERS = tuple(np.array([row, column]) for row in (0.25, 0.75) for column in (0.25, 0.75))
+"""Places within a pixel, for each of which it is read at a tear."""
 
 Draw = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Takes the photo's linear colours (rows, columns, 3) and the maps' values there to new linear colours."""
@@ -76,7 +78,9 @@ class PhotoRegion:
         Args:
             draw: makes the new colours.
             maps: what it is given, enlarged.
-            offset: from each place to where the photo is read for it, pixels of the maps; none by default.
+            offset: from each place to where the photo is read for it, in pixels of this map, which may be finer than
+                the others; none by default. Where it tears, as at a chin before a neck, a pixel is read for either side
+                by its share: between them lies something else.
 
         Returns:
             (height, width, 3) uint8 sRGB; outside the square, and where colours stay as they are, the photo itself.
@@ -86,12 +90,12 @@ class PhotoRegion:
         top, bottom = max(self.top_px, 0), min(self.top_px + self.side_px, self.photo.height)
         if left >= right:
             return picture
+        torn = None if offset is None else _torn(offset)
         columns = np.arange(left, right)
         for first in range(top, bottom, STRIP_ROWS):
             rows = np.arange(first, min(first + STRIP_ROWS, bottom))
             kept = self.photo.srgb[rows[0] : rows[-1] + 1, left:right]
-            moved = None if offset is None else self.scale * self._enlarge(offset, rows, columns)
-            colours = kept / np.float32(255) if moved is None else self._read(rows, columns, moved)
+            colours = kept / np.float32(255) if offset is None else self._read_moved(rows, columns, offset, torn)
             drawn = draw(srgb_to_linear(colours), self._enlarge(maps, rows, columns))
             picture[rows[0] : rows[-1] + 1, left:right] = np.rint(255 * linear_to_srgb(np.clip(drawn, 0.0, 1.0)))
         return picture
@@ -102,19 +106,36 @@ class PhotoRegion:
 
     def _enlarge(self, maps: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Values at photo pixels, bilinearly: along one axis after the other."""
+        size = len(maps)
         for axis, pixels, first in ((0, rows, self.top_px), (1, columns, self.left_px)):
-            places = np.clip((pixels + 0.5 - first) / self.scale - 0.5, 0, self.size - 1)
-            lower = np.minimum(places.astype(int), self.size - 2)
+            places = np.clip((pixels + 0.5 - first) * size / self.side_px - 0.5, 0, size - 1)
+            lower = np.minimum(places.astype(int), size - 2)
             share = (places - lower).astype(np.float32).reshape([-1, 1, 1] if axis == 0 else [1, -1, 1])
             maps = (1 - share) * maps.take(lower, axis=axis) + share * maps.take(lower + 1, axis=axis)
         return maps
 
-    def _read(self, rows: np.ndarray, columns: np.ndarray, moved: np.ndarray) -> np.ndarray:
-        """The photo's colours, [0, 1], at pixels and some way from them."""
-        places = moved[..., ::-1] + np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
-        top, bottom = (
-            int(np.clip(edge, 0, self.photo.height)) for edge in (places[..., 0].min() - 2, places[..., 0].max() + 3)
-        )
+    def _read_moved(self, rows: np.ndarray, columns: np.ndarray, offset: np.ndarray, torn: np.ndarray) -> np.ndarray:
+        """The photo's colours, [0, 1], at pixels moved by a map of offsets."""
+        scale = self.side_px / len(offset)
+        pixels = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
+        colours = self._read(pixels + scale * self._enlarge(offset, rows, columns)[..., ::-1])
+        ends = np.array([self.top_px, self.left_px])
+
+        def nearest(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            row, column = np.moveaxis(np.clip((places - ends) / scale, 0, len(offset) - 1).astype(int), -1, 0)
+            return row, column
+
+        at_tears = torn[nearest(pixels + 0.5)]
+        if at_tears.any():
+            there = pixels[at_tears]
+            either = [self._read(there + scale * offset[nearest(there + part)][:, ::-1]) for part in QUARTERS]
+            colours[at_tears] = np.mean(either, axis=0)
+        return colours
+
+    def _read(self, places: Float[np.ndarray, "*places 2"]) -> Float[np.ndarray, "*places 3"]:
+        """The photo's colours, [0, 1], at rows and columns between its pixels; beyond it those of its border."""
+        rows = places[..., 0]
+        top, bottom = (int(np.clip(edge, 0, self.photo.height)) for edge in (rows.min() - 2, rows.max() + 3))
         top = min(top, self.photo.height - 1)
         source = self.photo.srgb[top : max(bottom, top + 1)]
         coordinates = np.moveaxis(places - (top, 0), -1, 0)
@@ -123,3 +144,13 @@ class PhotoRegion:
             for channel in range(3)
         ]
         return np.stack(channels, axis=-1) / np.float32(255)
+
+
+def _torn(offset: Float[np.ndarray, "size size 2"]) -> Bool[np.ndarray, "size size"]:
+    """Beside which pixels of a map of offsets two neighbours move apart by more than a pixel."""
+    torn = np.zeros(offset.shape[:2], dtype=bool)
+    for axis in (0, 1):
+        jumps = np.linalg.norm(np.diff(offset, axis=axis), axis=-1) > 1.0
+        rows, columns = np.nonzero(jumps)
+        torn[rows, columns] = torn[rows + (axis == 0), columns + (axis == 1)] = True
+    return ndimage.binary_dilation(torn, np.ones((3, 3)))
