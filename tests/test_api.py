@@ -39,6 +39,8 @@ def test_a_face_has_its_numbers_by_name(face):
     assert face.vertices_mm.shape == face.albedo_linear.shape == (5610, 3)
     assert face.triangles.max() == len(face.vertices_mm) - 1
     assert face.illumination.shape == (9, 3)
+    face.triangles[:] = 0  # a copy
+    assert face.triangles.max() == len(face.vertices_mm) - 1
     assert 40 < np.ptp(face.vertices_mm[:, 0]) < 250
 
 
@@ -94,6 +96,11 @@ def test_shape_and_skin_can_be_changed_and_borrowed(face):
         lambda face: face.with_shape({0: float("inf")}),
         lambda face: face.with_light("moon"),
         lambda face: face.with_light(np.zeros((9, 4))),
+        lambda face: face.with_light(None),
+        lambda face: face.with_light((1.0, 2.0, 3.0)),
+        lambda face: face.with_shape({0.5: 1.0}),
+        lambda face: face.export("x.glb", texture_px=5),
+        lambda face: reconstruct(PHOTO, engine="foo"),
         lambda face: face.with_light((float("inf"), 0.0)),
     ],
 )

@@ -10,6 +10,7 @@ A face is a record of numbers with the photo that it was seen in. Faces never ch
 """
 
 import dataclasses
+import difflib
 import functools
 import os
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from facefactor.apps.cli import DEFAULT_ENGINE
+from facefactor.apps.cli import DEFAULT_ENGINE, ENGINES, TEXTURE_SIZES_PX
 from facefactor.apps.described_head import described_head
 from facefactor.apps.engines import open_engine, open_face_model
 from facefactor.apps.reconstruction import TEXTURE_SIZE_PX, Reconstructor
@@ -31,6 +32,7 @@ from facefactor.edit.posed_head import PosedHead, code_of, landmarks68_px, pose_
 from facefactor.edit.relight import match_exposure
 from facefactor.errors import IncompatibleCode
 from facefactor.export.atomic import write_together
+from facefactor.export.glb import GlbMesh
 from facefactor.export.head_files import encode_heads
 from facefactor.export.record import FaceRecord, read_edited_record, write_face_record
 from facefactor.face.model import FaceModel, load_face_model
@@ -39,7 +41,7 @@ from facefactor.light.source import light_from_direction, light_from_text
 from facefactor.light.spherical_harmonics import rotate_light
 from facefactor.photo.read import Photo, photo_from_array, read_photo
 
-Light = str | tuple[float, float] | np.ndarray
+Light = str | os.PathLike[str] | tuple[float, float] | np.ndarray
 """A light's name or file, see `light.source`; azimuth and elevation in degrees; or (9, 3) spherical harmonics."""
 
 
@@ -62,7 +64,7 @@ def reconstruct(
     Raises:
         PhotoUnreadable: the file is no photo that can be read.
         NoFaceFound: it shows no face.
-        ValueError: the pixels have another shape, type or range.
+        ValueError: the pixels have another shape, type or range, or there is no such engine.
         MissingExtra: the engine needs something that is not installed.
     """
     photo = _photo_of(source)
@@ -124,7 +126,7 @@ class Face:
     @property
     def triangles(self) -> np.ndarray:
         """(F, 3) ids into `vertices_mm`, counter-clockwise seen from outside."""
-        return self._tools.model.triangles
+        return self._tools.model.triangles.copy()
 
     @property
     def albedo_linear(self) -> np.ndarray:
@@ -140,7 +142,10 @@ class Face:
         expression = self.record.expression.copy()
         for name, weight in {**(weights or {}), **named}.items():
             if name not in EXPRESSION_NAMES:
-                raise ValueError(f"no expression is called {name!r}; see facefactor.code.names.EXPRESSION_NAMES")
+                likely = difflib.get_close_matches(name, EXPRESSION_NAMES, n=3) or EXPRESSION_NAMES
+                raise ValueError(f"no expression is called {name!r}: there is {', '.join(likely)}")
+            if not 0.0 <= weight <= 1.0:
+                raise ValueError(f"{name} must be in [0, 1], got {weight}")
             expression[EXPRESSION_NAMES.index(name)] = weight
         return self._with_geometry(expression=expression)
 
@@ -148,11 +153,11 @@ class Face:
         """Copy with some of the 80 shape coefficients changed, by number, in standard deviations.
 
         Raises:
-            ValueError: a number is not below 80, or a coefficient is not finite.
+            ValueError: a number is not below 80, or a coefficient is beyond `export.record.LARGEST_COEFFICIENT`.
         """
         shape = self.record.shape.copy()
         for number, value in coefficients.items():
-            if not 0 <= number < len(shape):
+            if number not in range(len(shape)):
                 raise ValueError(f"shape coefficients are numbered 0 to {len(shape) - 1}, got {number}")
             shape[number] = value
         return self._with_geometry(shape=shape)
@@ -216,18 +221,32 @@ class Face:
     def export(self, path: str | os.PathLike[str], texture_px: int = TEXTURE_SIZE_PX) -> None:
         """Write the head: .glb, .usdz or .usda with its expressions as morphs, .obj or .ply with its own expression.
 
-        The texture carries the photo's detail; see docs/export.md.
-
         Args:
             path: of the file; what belongs to it is written beside it.
-            texture_px: width and height of the texture.
+            texture_px: see `head`.
 
         Raises:
             MissingExtra: USD is wanted, and usd-core is not installed.
             OutputUnwritable: the file cannot be written, or has another suffix.
+            ValueError: see `head`.
         """
-        mesh = described_head(self.record, self._tools.model, self.photo, texture_px, self.seen)
-        write_together(encode_heads([Path(path)], mesh))
+        write_together(encode_heads([Path(path)], self.head(texture_px)))
+
+    def head(self, texture_px: int = TEXTURE_SIZE_PX) -> GlbMesh:
+        """The head as it is exported: subdivided, with the 52 expressions as morphs.
+
+        Its texture carries the photo's detail; see docs/export.md.
+
+        Args:
+            texture_px: width and height of the texture, 64 to 4096.
+
+        Raises:
+            ValueError: the texture has another size.
+        """
+        low, high = TEXTURE_SIZES_PX
+        if not low <= texture_px <= high:
+            raise ValueError(f"a texture has {low} to {high} pixels a side, got {texture_px}")
+        return described_head(self.record, self._tools.model, self.photo, texture_px, self.seen)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write every number as JSON, as `facefactor reconstruct` does; of an edited face also what the photo shows.
@@ -276,6 +295,8 @@ def _open_tools(model_hash: str) -> _Tools:
 
 @functools.lru_cache(maxsize=2)
 def _open_reconstructor(engine: str, refine: bool) -> Reconstructor:
+    if engine not in ENGINES:
+        raise ValueError(f"no engine is called {engine!r}: there is {', '.join(ENGINES)}")
     return Reconstructor(engine=open_engine(engine, load_face_model(), refine))
 
 
@@ -301,10 +322,14 @@ def _has_size_of(photo: Photo, record: FaceRecord) -> bool:
 
 
 def _light_of(light: Light, white_balanced: bool) -> np.ndarray:
-    if isinstance(light, str):
-        return light_from_text(light, white_balanced)
+    if isinstance(light, str | os.PathLike):
+        return light_from_text(os.fspath(light), white_balanced)
     if isinstance(light, np.ndarray):
         if light.shape != (9, 3) or not np.isfinite(light).all():
             raise ValueError(f"a light is (9, 3) finite spherical harmonics, got {light.shape}")
         return light.astype(np.float64)
-    return light_from_direction(*light)
+    try:
+        azimuth_deg, elevation_deg = map(float, light)
+    except (TypeError, ValueError):
+        raise ValueError(f"a light is a name, a file, two angles or an array, got {light!r}") from None
+    return light_from_direction(azimuth_deg, elevation_deg)

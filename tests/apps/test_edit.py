@@ -66,6 +66,38 @@ def test_a_face_is_edited_in_its_photo(folder, tmp_path):
     assert run("edit", face, "--reflectance-from", out[1], "--shape-from", out[1], "--out", tmp_path / "swap.png") == 0
 
 
+def test_options_add_up_and_nothing_is_written_unless_all_is(folder, tmp_path, capsys):
+    face, out = folder / "faces" / "me" / "0.json", tmp_path / "new.json"
+    twice = ("--expression", "jawOpen=0.7", "--expression", "jawLeft=0.2", "--shape", "3=1", "--shape", "4=-1")
+    assert run("edit", face, *twice, "--out", out) == 0
+    written = json.loads(out.read_text())
+    assert (written["expression"]["jawOpen"], written["expression"]["jawLeft"]) == (0.7, 0.2)
+    assert (written["shape"][3], written["shape"][4]) == (1.0, -1.0)
+    assert run("edit", face, "--out", tmp_path / "a.png", "--out", "/proc/none/b.png") == 2
+    assert run("edit", face, "--out", tmp_path / "a_albedo.png", "--out", tmp_path / "a.obj") == 2
+    assert "is written twice" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["new.json"]
+
+
+def test_what_is_not_changed_is_not_said_to_be(folder, tmp_path):
+    face, out = folder / "faces" / "me" / "0.json", tmp_path / "same.json"
+    assert run("edit", face, "--out", out) == 0
+    assert out.read_bytes() == face.read_bytes()
+    assert run("edit", face, "--light", "left", "--out", out) == 0
+    assert list(json.loads(out.read_text())["seen"]) == ["illumination"]
+
+
+def test_a_transparent_photo_stays_transparent(folder, tmp_path):
+    alpha = np.full(PHOTO.shape[:2], 255, np.uint8)
+    alpha[:40], alpha[40:60] = 0, 128
+    Image.fromarray(np.dstack((PHOTO, alpha))).save(tmp_path / "cut.png")
+    assert run("relight", tmp_path / "cut.png", "--light", "left", "--out", tmp_path / "lit.png") == 0
+    lit = np.asarray(Image.open(tmp_path / "lit.png"))
+    np.testing.assert_array_equal(lit[..., 3], alpha)
+    wall = np.abs(lit[45:55, :20, :3].astype(int) - PHOTO[45:55, :20])  # half transparent, far from the head
+    assert wall.max() <= 2
+
+
 def test_an_edited_face_that_was_saved_is_edited_further(folder, tmp_path):
     face, opened = folder / "faces" / "me" / "0.json", tmp_path / "opened.json"
     assert run("edit", face, "--expression", "jawOpen=0.7", "--light", "left", "--out", opened) == 0
@@ -107,7 +139,13 @@ def test_a_face_whose_photo_is_gone_is_drawn_alone(folder, tmp_path, capsys):
             "no expression is called 'smile'",
         ),
         (["edit", "faces/me/0.json", "--expression", "jawOpen", "--out", "x.png"], 2, "'jawOpen' is not NAME=VALUE"),
-        (["edit", "faces/me/0.json", "--expression", "jawOpen=2", "--out", "x.png"], 2, "weights must lie in [0, 1]"),
+        (
+            ["edit", "faces/me/0.json", "--expression", "jawOpen=2", "--out", "x.png"],
+            2,
+            "jawOpen must be in [0, 1], got 2",
+        ),
+        (["edit", "faces/me/0.json", "--expression", "jawOpn=1", "--out", "x.png"], 2, "'jawOpn': there is jawOpen"),
+        (["edit", "faces/me/0.json", "--turn", "90", "--out", "x.png"], 2, "--turn is about a light"),
         (["edit", "faces/me/0.json", "--shape", "81=1", "--out", "x.png"], 2, "numbered 0 to 79"),
         (["edit", "faces/me/0.json", "--shape", "a=1", "--out", "x.png"], 2, "'a' is no number of a shape coefficient"),
         (["edit", "me.png", "--out", "x.png"], 2, "me.png: not a JSON file"),

@@ -24,6 +24,11 @@ def test_pixels_of_maps_and_photo_are_the_same_where_the_square_is_small(photo):
     )
 
 
+def test_points_very_far_away_take_no_memory(photo):
+    region = PhotoRegion.around(photo, [np.array([[-1e9, 50.0], [200.0, 1e12]])])
+    assert region.side_px < 2000
+
+
 def test_drawing_the_same_colours_changes_no_byte(photo):
     region = PhotoRegion.around(photo, [np.array([[-50.0, 10.0], [900.0, 280.0]])])
     assert region.side_px > region.size

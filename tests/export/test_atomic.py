@@ -77,7 +77,7 @@ def test_a_png_gives_back_its_pixels(tmp_path):
 
 
 def test_a_picture_of_floats_is_refused():
-    with pytest.raises(ValueError, match=r"must be \(height, width, 3\) uint8, got \(2, 2, 3\) float64"):
+    with pytest.raises(ValueError, match=r"must be \(height, width, 3 or 4\) uint8, got \(2, 2, 3\) float64"):
         encode_png(np.zeros((2, 2, 3)))
 
 

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import io
 import logging
+import math
 import os
 import sys
 import traceback
@@ -185,10 +186,20 @@ def _add_edit(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         help="that the face is from (default: its name, beside FACE.json or above)",
     )
     parser.add_argument(
-        "--expression", nargs="+", default=[], metavar="NAME=WEIGHT", help="such as mouthSmileLeft=0.8 jawOpen=0.2"
+        "--expression",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=WEIGHT",
+        help="such as mouthSmileLeft=0.8 jawOpen=0.2; may repeat",
     )
     parser.add_argument(
-        "--shape", nargs="+", default=[], metavar="K=VALUE", help="coefficients 0 to 79, in standard deviations"
+        "--shape",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="K=VALUE",
+        help="coefficients 0 to 79, in standard deviations; may repeat",
     )
     parser.add_argument("--shape-from", type=Path, metavar="OTHER.json", help="take the shape of another face")
     parser.add_argument("--reflectance-from", type=Path, metavar="OTHER.json", help="take the skin of another face")
@@ -208,7 +219,7 @@ def _add_light_options(parser: argparse.ArgumentParser, required: bool) -> None:
         "camera, to image right and up; or an .hdr or .exr panorama",
     )
     parser.add_argument(
-        "--turn", type=float, default=0.0, metavar="DEG", help="turn the light to image right (default: 0)"
+        "--turn", type=_turn_deg, default=0.0, metavar="DEG", help="turn the light to image right (default: 0)"
     )
     parser.add_argument(
         "--as-strong-as-it-is",
@@ -707,6 +718,17 @@ def _head_file(text: str) -> Path:
     if path.suffix.lower() not in HEAD_SUFFIXES:
         raise argparse.ArgumentTypeError(f"must end in one of {', '.join(HEAD_SUFFIXES)}, got {text!r}")
     return path
+
+
+def _turn_deg(text: str) -> float:
+    """Read by how much something is turned; argparse prints the message."""
+    try:
+        turn_deg = float(text)
+    except ValueError:
+        turn_deg = math.nan
+    if not -360.0 <= turn_deg <= 360.0:
+        raise argparse.ArgumentTypeError(f"must be a number of degrees from -360 to 360, got {text!r}")
+    return turn_deg
 
 
 def _texture_size(text: str) -> int:

@@ -47,8 +47,9 @@ class PhotoRegion:
 
     @classmethod
     def around(cls, photo: Photo, points_px: Sequence[Float[np.ndarray, "points 2"]]) -> PhotoRegion:
-        """Choose the square around some points of a photo."""
-        points = np.concatenate(points_px)
+        """Choose the square around some points of a photo; of those far outside it, as far as the photo is large."""
+        largest = max(photo.width, photo.height)
+        points = np.clip(np.concatenate(points_px), -largest, 2 * largest)
         low, high = points.min(axis=0), points.max(axis=0)
         side = max(8, math.ceil((1 + 2 * MARGIN) * float((high - low).max())))
         left, top = np.round((low + high - side) / 2).astype(int).tolist()
@@ -90,12 +91,12 @@ class PhotoRegion:
         top, bottom = max(self.top_px, 0), min(self.top_px + self.side_px, self.photo.height)
         if left >= right:
             return picture
-        torn = None if offset is None else _torn(offset)
+        moves = None if offset is None else (offset, _torn(offset))
         columns = np.arange(left, right)
         for first in range(top, bottom, STRIP_ROWS):
             rows = np.arange(first, min(first + STRIP_ROWS, bottom))
             kept = self.photo.srgb[rows[0] : rows[-1] + 1, left:right]
-            colours = kept / np.float32(255) if offset is None else self._read_moved(rows, columns, offset, torn)
+            colours = kept / np.float32(255) if moves is None else self._read_moved(rows, columns, *moves)
             drawn = draw(srgb_to_linear(colours), self._enlarge(maps, rows, columns))
             picture[rows[0] : rows[-1] + 1, left:right] = np.rint(255 * linear_to_srgb(np.clip(drawn, 0.0, 1.0)))
         return picture

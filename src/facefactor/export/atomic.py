@@ -89,7 +89,7 @@ def require_writable(folder: Path) -> None:
 
 
 def write_png(path: Path, picture_srgb: np.ndarray) -> None:
-    """Put an (H, W, 3) uint8 sRGB picture at `path` as PNG, the same bytes for the same picture.
+    """Put an (H, W, 3) uint8 sRGB picture, or one with alpha, at `path` as PNG, the same bytes for the same picture.
 
     Raises:
         OutputUnwritable: as `write_bytes`.
@@ -98,9 +98,11 @@ def write_png(path: Path, picture_srgb: np.ndarray) -> None:
 
 
 def encode_png(picture_srgb: np.ndarray) -> bytes:
-    """Return the PNG file of an (H, W, 3) uint8 sRGB picture."""
-    if picture_srgb.dtype != np.uint8 or picture_srgb.ndim != 3 or picture_srgb.shape[2] != 3:
-        raise ValueError(f"a picture must be (height, width, 3) uint8, got {picture_srgb.shape} {picture_srgb.dtype}")
+    """Return the PNG file of an (H, W, 3) uint8 sRGB picture, or of an (H, W, 4) one with alpha."""
+    if picture_srgb.dtype != np.uint8 or picture_srgb.ndim != 3 or picture_srgb.shape[2] not in (3, 4):
+        raise ValueError(
+            f"a picture must be (height, width, 3 or 4) uint8, got {picture_srgb.shape} {picture_srgb.dtype}"
+        )
     file = io.BytesIO()
     Image.fromarray(picture_srgb).save(file, format="PNG", compress_level=PNG_LEVEL)
     return file.getvalue()

@@ -58,11 +58,14 @@ class Photo:
             (0.5, 0.5).
         name: what to call it in messages and results; the file's name when it comes from a file.
         path: the file it was read from.
+        alpha: (height, width) uint8, how opaque the pixels were before they were laid over BACKGROUND_SRGB; None where
+            all were.
     """
 
     srgb: NDArray[np.uint8]
     name: str
     path: Path | None = None
+    alpha: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         if self.srgb.ndim != 3 or self.srgb.shape[2] != 3 or self.srgb.dtype != np.uint8 or self.srgb.size == 0:
@@ -107,7 +110,7 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
         )  # Pillow warns of oddities in metadata, which we tolerate, and of large pictures
         try:
             with _open_image(path) as image:
-                srgb = _decode(image)
+                srgb, alpha = _decode(image)
         except PhotoUnreadable:
             raise
         except MemoryError:
@@ -115,7 +118,7 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
         except Exception as error:  # Pillow's decoders let through whatever their parser stumbles on
             logger.debug("decoding %s failed", path, exc_info=error)
             raise PhotoUnreadable(f"{_shown(path)}: is damaged or incomplete ({_one_line(error)})") from None
-    return Photo(srgb=srgb, name=path.name, path=path)
+    return Photo(srgb=srgb, name=path.name, path=path, alpha=alpha)
 
 
 def photo_from_array(array: NDArray, name: str) -> Photo:
@@ -135,9 +138,18 @@ def photo_from_array(array: NDArray, name: str) -> Photo:
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or pixels.size == 0:
         raise ValueError(f"a photo has shape (height, width) or (height, width, 1 to 4), got {np.shape(array)}")
     pixels = _as_8_bit(pixels)
+    alpha = None
     if pixels.shape[2] in (2, 4):
+        alpha = _alpha_of(pixels[:, :, -1])
         pixels = _over_background(pixels)
-    return Photo(srgb=np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3))), name=name)
+    return Photo(np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3))), name, alpha=alpha)
+
+
+def with_alpha(srgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Take the grey behind transparent pixels out of a picture (height, width, 3) again: (height, width, 4)."""
+    share = np.maximum(alpha, 1)[..., None] / 255.0
+    colours = np.clip(np.rint((srgb - BACKGROUND_SRGB * (1.0 - share)) / share), 0, 255)
+    return np.concatenate((colours.astype(np.uint8), alpha[..., None]), axis=2)
 
 
 def _check_is_file(path: Path) -> None:
@@ -194,13 +206,22 @@ def _register_heic(path: Path) -> None:
     importlib.import_module("pillow_heif").register_heif_opener()
 
 
-def _decode(image: Image.Image) -> NDArray[np.uint8]:
-    """Decode, convert colours, flatten and turn upright."""
+def _decode(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Decode, convert colours, flatten and turn upright; with how opaque the pixels were, where not all were."""
     profile = image.info.get("icc_profile")
     image.load()
     orientation = _orientation(image)  # after load: TIFF turns itself, PNG may store EXIF behind its pixels
-    flat = _flatten(_to_srgb(_to_8_bit_mode(image), profile))
-    return np.ascontiguousarray(_turn_upright(_pixels(flat), orientation))
+    converted = _to_srgb(_to_8_bit_mode(image), profile)
+    alpha = _alpha_of(np.asarray(converted.getchannel("A"))) if converted.mode in ("LA", "RGBA") else None
+    upright = np.ascontiguousarray(_turn_upright(_pixels(_flatten(converted)), orientation))
+    return upright, None if alpha is None else np.ascontiguousarray(
+        _turn_upright(alpha[..., None], orientation)[..., 0]
+    )
+
+
+def _alpha_of(alpha: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """None where all is opaque."""
+    return np.array(alpha) if alpha.min() < 255 else None
 
 
 def _to_8_bit_mode(image: Image.Image) -> Image.Image:
