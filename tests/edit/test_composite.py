@@ -97,6 +97,21 @@ def test_closed_eyes_show_lids_in_the_skins_colour(scene):
     assert difference(picture, expected, eyes) < 0.4 * difference(photo.srgb, expected, eyes)
 
 
+def test_lids_are_not_painted_with_lashes(scene):
+    """Lids that the photo shows as a black line are drawn in the skin's colour when they shut."""
+    before, after = scene.head(), scene.head(eyeBlinkLeft=1.0, eyeBlinkRight=1.0)
+    moved_mm = np.linalg.norm(after.vertices_camera - before.vertices_camera, axis=1)
+    lids = np.concatenate([around[moved_mm[around] > 2.0] for _, around in scene.surface.inner_parts[1:]])
+    lashes = np.isin(np.arange(len(moved_mm)), lids)[:, None]
+    painted = dataclasses.replace(before, albedo_linear=np.where(lashes, 0.004, before.albedo_linear))
+    picture = composite(scene.photo(painted), scene.K, scene.surface, before, after)
+    view = View(after.vertices_camera, scene.K, scene.surface.triangles, *picture.shape[:2])
+    shut = view.blend(lashes.astype(np.float32))[..., 0] > 0.99
+    assert shut.sum() > 60
+    expected = scene.photo(after).srgb
+    assert difference(picture, expected, shut) < 0.5 * difference(np.zeros_like(expected), expected, shut)
+
+
 def test_an_opened_mouth_shows_nothing_of_the_shut_lips(scene):
     """Not even of a mouth that was answered a little open, so that teeth are taken to be where the photo has lips."""
     before, after, shut = scene.head(jawOpen=0.1), scene.head(jawOpen=0.7), scene.photo(scene.head()).srgb

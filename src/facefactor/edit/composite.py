@@ -48,6 +48,9 @@ OPENED_MM = 2.0
 OPENED_SHARES = (0.3, 0.6)
 """What was visible within an eye or the mouth over what will be: below the first it counts as unseen, since a mouth
 that is shut in the photo may be answered a little open, and then lips lie where its teeth are taken to be."""
+LID_MOVED_MM = (1.0, 3.0)
+"""Movement from which the photo around an eye is kept only where it can be skin: lids that shut would be painted with
+stretched lashes."""
 OUTLINE_COSINES = (0.3, 0.5)
 """Median cosine of the skin around an eye or the mouth below which it lies on the head's outline."""
 HIGHLIGHT = 1.3
@@ -91,7 +94,11 @@ def composite(
     seen = visible * _ramp(cosines, SEEN_COSINES)
     for inside, _ in surface.inner_parts:
         seen[inside] *= _ramp(visible[inside].sum() / max(visible_after[inside].sum(), 1.0), OPENED_SHARES)
-    tint = _tint(view_photo, before_px, colour_before, seen, surface)
+    photo_linear = srgb_to_linear(sample_picture(view_photo[None], before_px[None])[0])
+    ratio = np.log(np.maximum(photo_linear, 1e-3) / np.maximum(colour_before, 1e-3))
+    for _, around in surface.inner_parts[1:]:
+        seen[around] *= 1 - _ramp(moved_mm[around], LID_MOVED_MM) * (1 - _plausible(ratio[around]))
+    tint = _tint(ratio, seen, surface)
     at_vertices = (
         _soft_ratio(colour_before, colour_after),
         colour_after * np.exp(tint),
@@ -154,16 +161,17 @@ def _opened_share(cosines: np.ndarray, moved_mm: np.ndarray, surface: HeadSurfac
     return share
 
 
-def _tint(
-    photo_srgb: np.ndarray, places_px: np.ndarray, colour: np.ndarray, seen: np.ndarray, surface: HeadSurface
-) -> np.ndarray:
+def _plausible(ratio: np.ndarray) -> np.ndarray:
+    """How far photo over own colour, logarithms (…, 3), is skin's: lashes, glasses and hair are much darker."""
+    return 1 / (1 + ratio.mean(axis=-1) ** 4)
+
+
+def _tint(ratio: np.ndarray, seen: np.ndarray, surface: HeadSurface) -> np.ndarray:
     """(S, 3) log ratio of the photo to the head's own colour on its skin, smooth, spread to what the photo hides.
 
     (diag(seen) + stiffness Δ) tint = seen · ratio; zero on all that is not skin.
     """
-    photo_linear = srgb_to_linear(sample_picture(photo_srgb[None], places_px[None])[0])
-    ratio = np.log(np.maximum(photo_linear, 1e-3) / np.maximum(colour, 1e-3))
-    weights = seen * surface.is_skin * surface.face_opacity / (1 + ratio.mean(axis=1) ** 4)
+    weights = seen * surface.is_skin * surface.face_opacity * _plausible(ratio)
     system = sparse.diags(weights + 1e-3) + TINT_STIFFNESS * surface.laplacian
     return factorized(system.tocsc())(weights[:, None] * ratio) * surface.is_skin[:, None]
 
