@@ -30,7 +30,8 @@ def find_sources(path: Path) -> dict[str, Path]:
     found = sorted(
         file
         for file in path.rglob("*")
-        if is_face_file(file) or (file.suffix.lower() in PHOTO_SUFFIXES and not os.path.exists(file.with_suffix(".json")))
+        if is_face_file(file)
+        or (file.suffix.lower() in PHOTO_SUFFIXES and not os.path.exists(file.with_suffix(".json")))
     )
     if not found:
         raise AssetMissing(f"{path}: holds neither faces (.json) nor photos")
