@@ -171,13 +171,21 @@ def test_a_wrong_part_is_refused_by_name(field, value, message):
         ("R", np.eye(3) * 1e300, "camera.R: is no rotation"),
         ("R", np.zeros((3, 3)), "camera.R: is no rotation"),
         ("R", np.diag([1.0, 1.0, -1.0]), "camera.R: is no rotation"),
-        ("t", np.array([0.0, 0.0, 1000.0]), "camera.t: wanted the head before the camera, z below 0, got 1000"),
-        ("t", np.zeros(3), "camera.t: wanted the head before the camera, z below 0, got 0"),
+        ("t", np.array([0.0, 0.0, 1000.0]), "camera.t: wanted the head before the camera, z below -100 and no number"),
+        ("t", np.array([0.0, 0.0, -99.0]), "camera.t: wanted the head before the camera"),
+        ("t", np.array([0.0, 1e300, -1000.0]), "camera.t: wanted the head before the camera"),
     ],
 )
 def test_a_camera_that_no_photo_has_is_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         replace(face_record().camera, **{field: value})
+
+
+def test_a_camera_out_of_proportion_to_the_photo_is_refused():
+    record = face_record()
+    camera = replace(record.camera, K=np.array([[1e6, 0.0, -1.3e6], [0.0, 1e6, 0.0], [0.0, 0.0, 1.0]]))
+    with pytest.raises(ValueError, match=r"camera.K: a number is more than 100 times the photo's longer side"):
+        replace(record, camera=camera)
 
 
 def test_a_confidence_above_one_is_refused():

@@ -24,7 +24,15 @@ from facefactor.errors import PhotoError
 from facefactor.export.glb import GlbMesh
 from facefactor.export.head import HeadMesher
 from facefactor.export.photo_texture import PhotoTexture, crop_size_for
-from facefactor.export.record import LARGEST, CameraRecord, FaceBoxPx, FaceRecord, Quality
+from facefactor.export.record import (
+    FARTHEST_HEAD_MM,
+    LARGEST,
+    NEAREST_HEAD_MM,
+    CameraRecord,
+    FaceBoxPx,
+    FaceRecord,
+    Quality,
+)
 from facefactor.export.row import lay_out_row
 from facefactor.face.albedo import subdivided_albedo
 from facefactor.face.fade import face_opacity
@@ -252,10 +260,12 @@ def confidence(box: FaceBox, landmark_px: float, photometric: float) -> float:
 
 def _is_plausible(code: FaceCode[np.ndarray]) -> bool:
     """Whether a record can hold the code, however the photo's camera turns its light."""
-    light = np.linalg.norm(code.illumination.astype(np.float64), axis=0)
-    parts = {name: light if name == "illumination" else getattr(code, name) for name in LARGEST}
+    light, t = (part.astype(np.float64) for part in (code.illumination, code.translation))
+    light_length = np.linalg.norm(light, axis=0)
+    parts = {name: light_length if name == "illumination" else getattr(code, name) for name in LARGEST}
     bounded = all(np.abs(parts[name]).max(initial=0.0) <= largest for name, largest in LARGEST.items())
-    return bool(bounded and np.isfinite(code.pack()).all() and code.translation[2] < 0.0)
+    before = t[2] <= -NEAREST_HEAD_MM and np.linalg.norm(t) <= FARTHEST_HEAD_MM
+    return bool(bounded and before and np.isfinite(code.pack()).all())
 
 
 def _posed(vertices_mm: np.ndarray, code: FaceCode[np.ndarray]) -> np.ndarray:

@@ -42,6 +42,12 @@ LARGEST = {
     "illumination": LARGEST_ILLUMINATION,
 }
 """The record's arrays whose numbers are bounded, and by what, either sign."""
+NEAREST_HEAD_MM = 100.0
+"""Least depth of the head frame's origin: nearer, the camera would be inside the head."""
+FARTHEST_HEAD_MM = 1e6
+"""Largest of t's numbers, either sign: a head a kilometre away is no face."""
+LARGEST_CAMERA_SIDES = 100.0
+"""Largest of K's numbers, either sign, as a multiple of the photo's longer side; reconstructions have up to about 5."""
 ROTATION_TOLERANCE = 1e-3
 """How far from the identity R Rᵀ may be."""
 _ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
@@ -98,8 +104,9 @@ class CameraRecord:
             raise ValueError("camera.K: wanted positive focal lengths and the last row 0 0 1")
         if not _is_rotation(self.R):
             raise ValueError("camera.R: is no rotation")
-        if self.t[2] >= 0.0:
-            raise ValueError(f"camera.t: wanted the head before the camera, z below 0, got {self.t[2]:.4g}")
+        if self.t[2] > -NEAREST_HEAD_MM or np.abs(self.t).max() > FARTHEST_HEAD_MM:
+            bounds = f"z below {-NEAREST_HEAD_MM:g} and no number beyond {FARTHEST_HEAD_MM:g} mm"
+            raise ValueError(f"camera.t: wanted the head before the camera, {bounds}")
         for name in ("yaw_deg", "pitch_deg", "roll_deg", "distance_mm"):
             _set_checked_number(self, name, f"camera.{name}")
 
@@ -157,6 +164,8 @@ class FaceRecord:
     def __post_init__(self) -> None:
         if self.photo_width < 1 or self.photo_height < 1:
             raise ValueError(f"photo: the size must be positive, got {self.photo_width} x {self.photo_height}")
+        if np.abs(self.camera.K).max() > LARGEST_CAMERA_SIDES * max(self.photo_width, self.photo_height):
+            raise ValueError(f"camera.K: a number is more than {LARGEST_CAMERA_SIDES:g} times the photo's longer side")
         for name, shape in _ARRAY_SHAPES.items():
             _set_checked_array(self, name, shape, name)
         for name, largest in LARGEST.items():
