@@ -2,6 +2,7 @@
 """The engines and the landmark detectors by their names on the command line; each needs only what it uses."""
 
 import functools
+import os
 from pathlib import Path
 
 from facefactor.code.face_code import REFLECTANCE_SIZE, SHAPE_SIZE
@@ -44,7 +45,7 @@ def open_engine(
         AssetMissing: its weights are not there.
         IncompatibleCode: its weights are of another version, or for another face model.
     """
-    if learned is None and graphs is not None and (graphs / LEARNED_FILE).is_file():
+    if learned is None and graphs is not None and os.path.isfile(graphs / LEARNED_FILE):
         learned = graphs / LEARNED_FILE
     if learned is None and graphs is None and name == MULTILEVEL:
         learned = SHIPPED_MODEL
