@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,38 @@ def test_a_face_is_saved_and_read_again_with_its_photo(face, tmp_path: Path):
     Image.fromarray(PHOTO[:100]).save(tmp_path / "other.png")
     with pytest.raises(IncompatibleCode, match="is not the photo of"):
         load_face(tmp_path / "out" / "me" / "0.json", tmp_path / "other.png")
+
+
+def test_a_face_of_another_model_is_refused_with_its_files_name(face, tmp_path: Path):
+    replace(face, record=replace(face.record, model_hash="0123456789abcdef")).save(tmp_path / "0.json")
+    with pytest.raises(IncompatibleCode, match=r"0\.json: the face is of the face model 0123456789abcdef, here are "):
+        load_face(tmp_path / "0.json")
+    none = replace(face.record, geometry_corrective=np.empty(0))
+    replace(face, record=none, seen=none).save(tmp_path / "0.json")
+    with pytest.raises(IncompatibleCode, match=r"0\.json: geometry_corrective: the face model has \d+ of these"):
+        load_face(tmp_path / "0.json")
+
+
+@pytest.mark.parametrize("name", ["../me.png", "{folder}/me.png", "n" * 5000, "..", "", "a\0b"])
+def test_only_a_photo_near_its_file_is_looked_up(face, tmp_path: Path, name: str):
+    near = tmp_path / "a" / "b" / "c" / "d"
+    near.mkdir(parents=True)
+    Image.fromarray(PHOTO).save(tmp_path / "me.png")
+    record = replace(face.record, photo_name=name.format(folder=tmp_path))
+    replace(face, record=record, seen=record).save(near / "0.json")
+    assert load_face(near / "0.json").photo is None
+
+
+def test_a_file_of_the_photos_name_that_is_no_photo_is_passed_over(face, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "me.png").write_text("no photo")
+    record = replace(face.record, photo_name="me.png")
+    replace(face, record=record, seen=record).save(tmp_path / "out" / "0.json")
+    assert load_face(tmp_path / "out" / "0.json").photo is None
+    Image.fromarray(PHOTO).save(tmp_path / "me.png")
+    photo = load_face(tmp_path / "out" / "0.json").photo
+    assert photo is not None
+    assert photo.path == tmp_path / "me.png"
 
 
 def test_a_head_is_exported_with_the_edited_expression(face, tmp_path: Path):

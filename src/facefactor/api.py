@@ -9,6 +9,7 @@
 A face is a record of numbers with the photo that it was seen in. Faces never change: each `with_…` gives a copy.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -22,7 +23,7 @@ import numpy as np
 
 from facefactor.apps.cli import DEFAULT_ENGINE, ENGINES, TEXTURE_SIZES_PX
 from facefactor.apps.described_head import described_head
-from facefactor.apps.engines import open_engine, open_face_model
+from facefactor.apps.engines import face_model_of, open_engine, open_face_model
 from facefactor.apps.reconstruction import TEXTURE_SIZE_PX, Reconstructor
 from facefactor.camera.pose import matrix_from_euler_deg
 from facefactor.code.names import EXPRESSION_NAMES
@@ -30,7 +31,7 @@ from facefactor.edit.composite import composite, draw_head
 from facefactor.edit.head_surface import HeadSurface
 from facefactor.edit.posed_head import PosedHead, code_of, landmarks68_px, pose_head
 from facefactor.edit.relight import match_exposure
-from facefactor.errors import IncompatibleCode
+from facefactor.errors import IncompatibleCode, PhotoUnreadable
 from facefactor.export.atomic import write_together
 from facefactor.export.glb import GlbMesh
 from facefactor.export.head_files import encode_heads
@@ -72,21 +73,32 @@ def reconstruct(
     return [Face(record, photo, record) for record in records]
 
 
-def load_face(path: str | os.PathLike[str], photo: str | os.PathLike[str] | None = None) -> "Face":
+def load_face(
+    path: str | os.PathLike[str],
+    photo: str | os.PathLike[str] | None = None,
+    learned: str | os.PathLike[str] | None = None,
+) -> "Face":
     """Read a face that `facefactor reconstruct` or `Face.save` wrote.
 
     Args:
         path: of the JSON file.
         photo: of the photo that it is from; by default one of that name and size beside the file or in the two folders
             above it, and none if there is none.
+        learned: of a learned face model that the face may be of, in place of the one that ships; of such a face there
+            are the numbers alone, not what is drawn of it.
 
     Raises:
         AssetMissing: the file is not there.
-        IncompatibleCode: it is no face of this version, or the photo has another size than the face's photo had.
+        IncompatibleCode: it is no face of this version, one of another face model, or the photo has another size than
+            the face's photo had.
         PhotoUnreadable: the photo cannot be read.
     """
     path = Path(path)
     record, seen = read_edited_record(path)
+    try:
+        face_model_of(record, None if learned is None else Path(learned))
+    except IncompatibleCode as error:
+        raise IncompatibleCode(f"{path}: {error}") from error
     if photo is None:
         return Face(record, _photo_beside(path, record), seen)
     named = read_photo(photo)
@@ -308,12 +320,13 @@ def _photo_of(source: str | os.PathLike[str] | np.ndarray | Photo) -> Photo:
 
 def _photo_beside(path: Path, record: FaceRecord) -> Photo | None:
     """The photo of a face's file, if one of its name and size lies where `reconstruct` may have left the file."""
+    name = Path(record.photo_name).name  # a file from elsewhere may name any path
     for folder in list(path.absolute().parents)[:3]:
-        found = folder / record.photo_name
-        if found.is_file():
-            photo = read_photo(found)
-            if _has_size_of(photo, record):
-                return photo
+        if os.path.isfile(folder / name):
+            with contextlib.suppress(PhotoUnreadable):
+                photo = read_photo(folder / name)
+                if _has_size_of(photo, record):
+                    return photo
     return None
 
 

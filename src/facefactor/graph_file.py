@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.paths import why_no_file
 
 
 def open_graph(path: Path, wanted_format: str, num_threads: int | None = None, content: bytes | None = None) -> Any:
@@ -26,8 +27,8 @@ def open_graph(path: Path, wanted_format: str, num_threads: int | None = None, c
     """
     import onnxruntime  # type: ignore[import-untyped]  # a quarter of a second, for whoever runs no graph
 
-    if content is None and not path.is_file():
-        raise AssetMissing(f"{path}: no such file")
+    if content is None and (reason := why_no_file(path)):
+        raise AssetMissing(f"{path}: {reason}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or 0
     # Threads that spin after a call would take the cores from other graphs' threads.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facefactor.errors import AssetMissing, IncompatibleCode
+from facefactor.paths import why_no_file
 
 
 def read_tensor_file(
@@ -27,8 +28,8 @@ def read_tensor_file(
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise AssetMissing(f"{path}: no such file")
+    if reason := why_no_file(path):
+        raise AssetMissing(f"{path}: {reason}")
     try:
         with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}

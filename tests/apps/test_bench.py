@@ -31,6 +31,8 @@ def test_the_peak_is_that_of_a_machine():
 
 
 def test_graphs_that_are_not_there_are_an_error_of_one_line(tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert main(["bench", "--graphs", "n" * 300]) == 2
+    assert capsys.readouterr().err.endswith("encoder.onnx: File name too long\n")
     assert main(["bench", "--graphs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.endswith("encoder.onnx: no such file\n")
 

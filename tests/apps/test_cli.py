@@ -178,16 +178,56 @@ def with_handler(body: str) -> str:
     )
 
 
-@pytest.mark.parametrize(("arguments", "exit_code"), [(RECONSTRUCT, 141), (["--help"], 0)])
-def test_a_closed_pipe_ends_quietly(arguments, exit_code):
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered", "exit_code"),
+    [(RECONSTRUCT, "", 141), (RECONSTRUCT, "1", 141), (["--help"], "", 141), (["--help"], "1", 0)],
+)
+def test_a_closed_pipe_ends_quietly(arguments, unbuffered, exit_code):
     code = with_handler("print('x\\n' * 100_000)")
     reader, writer = os.pipe()
     os.close(reader)
     finished = subprocess.run(
-        [sys.executable, "-c", code, *arguments], stdout=writer, stderr=subprocess.PIPE, check=False
+        [sys.executable, "-c", code, *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        check=False,
     )
     os.close(writer)
     assert (finished.returncode, finished.stderr) == (exit_code, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("body", ["print('x')", "print('x', flush=True)", "print('x\\n' * 100_000)"])
+def test_an_output_that_is_full_is_one_line(body, unbuffered):
+    command = [sys.executable, "-c", with_handler(body), *RECONSTRUCT]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        finished = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+    line = b"facefactor: standard output: cannot be written: No space left on device\n"
+    assert (finished.returncode, finished.stderr) == (2, line)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_help_for_an_output_that_is_full_is_one_line():
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", RUN_MAIN, "--help"]
+        finished = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+    assert (finished.returncode, finished.stderr.count(b"\n")) == (2, 1)
+
+
+def test_an_output_that_is_closed_is_no_mistake():
+    command = [sys.executable, "-c", with_handler("print('x')"), *RECONSTRUCT]
+    finished = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], stderr=subprocess.PIPE, check=False)
+    assert (finished.returncode, finished.stderr) == (0, b"")
+
+
+def test_another_mistake_with_a_file_is_not_hidden(install_handler):
+    install_handler(raising(OSError(5, "Input/output error")))
+    with pytest.raises(OSError, match="Input/output error"):
+        cli.main(RECONSTRUCT)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -92,7 +92,8 @@ def test_landmarks_are_measured_against_teacher_and_truth(photos, tmp_path, caps
     assert printed.endswith(f"{tmp_path / 'out' / 'report.md'}\n")
 
 
+@pytest.mark.parametrize("name", ["gone", "n" * 300])
 @pytest.mark.parametrize("suite", ["portraits", "landmarks"])
-def test_no_folder_of_photos_is_one_line(suite, tmp_path, capsys):
-    assert main(["evaluate", suite, "--data", str(tmp_path / "gone"), "--out", str(tmp_path / "report")]) == 2
-    assert capsys.readouterr().err == f"facefactor: {tmp_path / 'gone'}: no folder of photos\n"
+def test_no_folder_of_photos_is_one_line(suite, name, tmp_path, capsys):
+    assert main(["evaluate", suite, "--data", str(tmp_path / name), "--out", str(tmp_path / "report")]) == 2
+    assert capsys.readouterr().err == f"facefactor: {tmp_path / name}: no folder of photos\n"

@@ -18,7 +18,10 @@ from skimage.data import astronaut
 
 from facefactor.api import load_face
 from facefactor.apps import cli
+from facefactor.code.face_code import CORRECTIVE_PARTS
 from facefactor.code.names import EXPRESSION_NAMES
+from facefactor.face.correctives import Correctives, corrected_model, load_correctives, save_correctives
+from facefactor.face.model import load_face_model
 
 TEXTURE_PX = 256
 
@@ -118,6 +121,29 @@ def test_a_face_of_another_model_is_refused(face, tmp_path, capsys):
     assert export(face, tmp_path / "a.glb") == 2
     message = capsys.readouterr().err
     assert message.startswith(f"facefactor: {face}: the face is of the face model 0123456789abcdef, here are ")
+    assert not (tmp_path / "a.glb").exists()
+
+
+def test_a_face_of_a_learned_model_is_exported_with_that_models_file(face, tmp_path, capsys):
+    base, learned = load_face_model(), tmp_path / "learned.safetensors"
+    bases = [np.ones((count, 5, 3), dtype=np.float32) for count in (2, 1)]
+    save_correctives(Correctives(np.arange(5), *bases, base.model_hash, {}), learned)
+    corrections = {"geometry_corrective": [1.0, -1.0], "reflectance_corrective": [0.0]}
+    model_hash = corrected_model(base, load_correctives(learned)).model_hash
+    face.write_text(json.dumps(json.loads(face.read_text()) | corrections | {"model_hash": model_hash}))
+    assert export(face, tmp_path / "a.ply") == 2
+    assert capsys.readouterr().err.startswith(f"facefactor: {face}: the face is of the face model {model_hash}, here ")
+    assert export(face, tmp_path / "a.ply", options=("--model", str(learned))) == 0
+
+
+@pytest.mark.parametrize("name", CORRECTIVE_PARTS)
+def test_a_face_with_another_number_of_corrections_is_refused(face, tmp_path, capsys, name):
+    values = json.loads(face.read_text())
+    wanted = len(values[name])
+    face.write_text(json.dumps(values | {name: [0.5] * 3}))
+    assert export(face, tmp_path / "a.glb") == 2
+    cause = f"{name}: the face model has {wanted} of these numbers, the face holds 3"
+    assert capsys.readouterr().err == f"facefactor: {face}: {cause}\n"
     assert not (tmp_path / "a.glb").exists()
 
 

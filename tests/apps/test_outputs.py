@@ -15,6 +15,7 @@ from facefactor.apps.outputs import FacePaths, name_folders
         (["P.jpg", "p.jpg"], ["P", "p-2"]),
         (["gr\u00fcn.jpg", "gru\u0308n.jpg"], ["gr\u00fcn", "gru\u0308n-2"]),
         (["a.b.jpg", ".jpg"], ["a.b", ".jpg"]),
+        (["...jpg", "..jpg", "....jpg", "photo.jpg", ".."], ["photo", "photo-2", "photo-3", "photo-4", "photo-5"]),
     ],
 )
 def test_each_photo_of_a_run_has_its_own_folder(photos, folders):

@@ -10,7 +10,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -264,6 +264,23 @@ def test_a_missing_install_is_one_line_with_the_command(photos, tmp_path, monkey
     run = run_command(tmp_path / "out", photos / "whole.jpg", "--engine", "fit")
     assert (run.exit_code, len(run.err.splitlines()), run.files) == (2, 1, [])
     assert "pip install 'facefactor[train]'" in run.err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": np.full(80, np.nan, np.float32)},
+        {"shape": np.full(80, 21.0, np.float32)},
+        {"illumination": np.full((9, 3), 9000.0, np.float32)},
+        {"translation": np.array([0.0, 0.0, 1000.0], np.float32)},
+    ],
+)
+def test_an_answer_that_no_record_can_hold_fails_the_photo(quick, photos, tmp_path, monkeypatch, change):
+    monkeypatch.setattr(MeanFaceEngine, "describe", lambda *_: replace(FaceCode.neutral(), **change))
+    run = run_command(tmp_path / "out", photos / "whole.jpg")
+    assert (run.exit_code, run.files) == (1, [])
+    cause = "the engine came to no plausible answer for the face found"
+    assert run.err == f"facefactor: {photos / 'whole.jpg'}: {cause}\n"
 
 
 def test_refining_goes_on_from_the_engines_answer(photos, tmp_path, monkeypatch):

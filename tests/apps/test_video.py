@@ -4,6 +4,7 @@
 import contextlib
 import io
 import json
+import re
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
@@ -175,6 +176,17 @@ def test_a_cut_off_video_is_used_as_far_as_it_goes(without_heads, write_clip, tm
     assert run.exit_code == 0
     assert 2 <= run.report["frames"] < 12
     assert run.err == f"facefactor: {clip}: is damaged or cut off; {run.report['frames']} frames of it are used\n"
+
+
+def test_a_cut_off_video_without_a_face_is_said_to_be_cut_off(write_clip, tmp_path: Path):
+    noise = np.random.default_rng(0).integers(80, 90, (12, 96, 128, 3), dtype=np.uint8)
+    clip = write_clip("wall.mp4", list(noise))
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) * 2 // 3])
+    run = run_command(tmp_path / "out", clip)
+    assert (run.exit_code, run.files) == (1, [])
+    message = r": no face found in any of (\d+) frames, and it is damaged or cut off; \1 frames of it are used\n"
+    assert re.fullmatch(re.escape(f"facefactor: {clip}") + message, run.err)
 
 
 def test_one_frame_is_enough(without_heads, write_clip, tmp_path: Path):

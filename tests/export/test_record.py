@@ -24,6 +24,7 @@ def face_record(seed: int = 0) -> FaceRecord:
     """A face in a photo of 12,000 px with numbers that need all their digits."""
     random = np.random.default_rng(seed)
     rotation = np.linalg.qr(random.normal(size=(3, 3)))[0]
+    rotation *= np.linalg.det(rotation)
     return FaceRecord(
         photo_name="Jürgen & 友.jpg",
         photo_width=12000,
@@ -148,11 +149,43 @@ def test_a_record_does_not_share_its_arrays(tmp_path):
         ("expression", np.full(52, 1.01), "expression: weights must lie in [0, 1], got 1.01 to 1.01"),
         ("geometry_corrective", np.zeros((2, 2)), "geometry_corrective: wanted any number of numbers, got 2 x 2"),
         ("photo_width", 0, "photo: the size must be positive, got 0 x 9000"),
+        ("shape", np.full(80, -20.1), "shape: wanted numbers from -20 to 20, got one of 20.1"),
+        ("reflectance", np.full(80, 1e300), "reflectance: wanted numbers from -20 to 20"),
+        ("geometry_corrective", np.full(3, 21.0), "geometry_corrective: wanted numbers from -20 to 20"),
+        ("reflectance_corrective", np.full(3, 21.0), "reflectance_corrective: wanted numbers from -20 to 20"),
+        ("illumination", np.full((9, 3), 10001.0), "illumination: wanted numbers from -10000 to 10000, got one of"),
     ],
 )
 def test_a_wrong_part_is_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         replace(face_record(), **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("K", np.diag([-1.0, 1.0, 1.0]), "camera.K: wanted positive focal lengths and the last row 0 0 1"),
+        ("K", np.diag([1.0, 0.0, 1.0]), "camera.K: wanted positive focal lengths"),
+        ("K", np.diag([1.0, 1.0, 2.0]), "camera.K: wanted positive focal lengths"),
+        ("R", np.eye(3) * 1.002, "camera.R: is no rotation"),
+        ("R", np.eye(3) * 1e300, "camera.R: is no rotation"),
+        ("R", np.zeros((3, 3)), "camera.R: is no rotation"),
+        ("R", np.diag([1.0, 1.0, -1.0]), "camera.R: is no rotation"),
+        ("t", np.array([0.0, 0.0, 1000.0]), "camera.t: wanted the head before the camera, z below -100 and no number"),
+        ("t", np.array([0.0, 0.0, -99.0]), "camera.t: wanted the head before the camera"),
+        ("t", np.array([0.0, 1e300, -1000.0]), "camera.t: wanted the head before the camera"),
+    ],
+)
+def test_a_camera_that_no_photo_has_is_refused_by_name(field, value, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        replace(face_record().camera, **{field: value})
+
+
+def test_a_camera_out_of_proportion_to_the_photo_is_refused():
+    record = face_record()
+    camera = replace(record.camera, K=np.array([[1e6, 0.0, -1.3e6], [0.0, 1e6, 0.0], [0.0, 0.0, 1.0]]))
+    with pytest.raises(ValueError, match=r"camera.K: a number is more than 100 times the photo's longer side"):
+        replace(record, camera=camera)
 
 
 def test_a_confidence_above_one_is_refused():
@@ -194,7 +227,14 @@ def _with(name: str, value: object):
         (_with("engine", 3), "engine: wanted str, got 3"),
         (_with("photo", {"name": "a", "width": "9", "height": 9}), "photo.width: wanted int, got '9'"),
         (_with("reflectance", [1.0] * 81), "reflectance: wanted 80 numbers, got 81"),
+        (_with("photo", {"name": "a", "width": True, "height": 9}), "photo.width: wanted int, got True"),
+        (_with("photo", {"name": "a", "width": 10**400, "height": 9}), "photo: the size is larger than the limit"),
         (_with("reflectance", ["x"] * 80), "reflectance: wanted 80 numbers"),
+        (_with("reflectance", ["0.5"] * 80), "reflectance: wanted 80 numbers"),
+        (_with("reflectance", [0.5] * 79 + [True]), "reflectance: wanted 80 numbers"),
+        (_with("reflectance", [10**400] * 80), "reflectance: wanted 80 numbers"),
+        (_with("expression", dict.fromkeys(EXPRESSION_NAMES, "0.5")), "expression: wanted 52 numbers"),
+        (_with("expression", dict.fromkeys(EXPRESSION_NAMES, True)), "expression: wanted 52 numbers"),
         (_with("illumination", [[1, 2, 3]] * 8 + [[1, 2]]), "illumination: wanted 9 x 3 numbers"),
         (_with("landmarks_68_px", [[float("nan"), 0.0]] * 68), "landmarks_68_px: holds NaN or infinity"),
         (_with("seen", 3), "seen: wanted dict, got 3"),
@@ -204,6 +244,19 @@ def _with(name: str, value: object):
         (
             _with("face_box_px", {"x": None, "y": 0, "width": 1, "height": 1}),
             "face_box_px.x: wanted a number, got None",
+        ),
+        (
+            _with("face_box_px", {"x": 10**400, "y": 0, "width": 1, "height": 1}),
+            "face_box_px.x: wanted a number, got 1",
+        ),
+        (
+            _with("face_box_px", {"x": True, "y": 0, "width": 1, "height": 1}),
+            "face_box_px.x: wanted a number, got True",
+        ),
+        (_with("face_box_px", {"x": "1", "y": 0, "width": 1, "height": 1}), "face_box_px.x: wanted a number, got '1'"),
+        (
+            _with("seen", {"geometry_corrective": [1.0]}),
+            "seen: geometry_corrective: wanted 0 numbers as in the face itself, got 1",
         ),
     ],
 )
@@ -220,6 +273,13 @@ def test_a_changed_file_is_refused_with_its_name_and_the_field(tmp_path, change,
 def test_a_file_that_is_no_face_is_refused(tmp_path, content):
     (tmp_path / "0.json").write_bytes(content)
     with pytest.raises(IncompatibleCode, match=re.escape(f"{tmp_path / '0.json'}: ") + "(not a JSON file|schema: )"):
+        read_face_record(tmp_path / "0.json")
+
+
+@pytest.mark.parametrize("depth", [900, 980, 985, 990, 1000, 200_000])
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path, depth):
+    (tmp_path / "0.json").write_text('{"schema": ' + "[" * depth + "]" * depth + "}")
+    with pytest.raises(IncompatibleCode, match=r"0.json: (not a JSON file: nested too deeply|schema: )"):
         read_face_record(tmp_path / "0.json")
 
 

@@ -101,6 +101,8 @@ def test_the_provenance_is_readable_beside_the_model(tiny_model: FaceModel, tmp_
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(AssetMissing, match=r"nowhere\.safetensors"):
         load_face_model(tmp_path / "nowhere.safetensors")
+    with pytest.raises(AssetMissing, match=r"n: there is no face model"):
+        load_face_model(Path("n" * 300))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\0\0\0\0\0\0\0{}      "[:12]], ids=len)

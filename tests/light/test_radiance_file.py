@@ -32,6 +32,7 @@ def test_flat_rows_and_black(tmp_path: Path) -> None:
     [
         (b"GIF89a", "no Radiance"),
         (HEADER + b"+X 2 -Y 1\n", "rows from the top"),
+        (HEADER + b"-Y " + b"9" * 5000 + b" +X 1\n", "rows from the top"),
         (HEADER + b"-Y 2 +X 8\n" + bytes([2, 2, 0, 8, 136]), "damaged"),
         (HEADER + b"-Y 2 +X 8\n", "damaged"),
         (HEADER + b"-Y 1 +X 8\n" + bytes([2, 2, 0, 8, 128 + 9, 1]), "damaged"),

@@ -52,12 +52,31 @@ def test_a_panorama_lights_from_where_it_is_bright(suffix: str, tmp_path: Path):
     assert dominant_direction(balanced)[0] > 0.95
 
 
+@pytest.mark.parametrize("white_balanced", [False, True])
+@pytest.mark.parametrize(("byte", "message"), [(0, "holds no light"), (255, "is too bright for any scene")])
+def test_a_panorama_that_is_no_light_is_refused(byte: int, message: str, white_balanced: bool, tmp_path: Path):
+    path = tmp_path / "sky.hdr"
+    path.write_bytes(b"#?RADIANCE\n\n-Y 4 +X 4\n" + bytes([byte] * 64))
+    with pytest.raises(AssetMissing, match=rf"sky\.hdr: {message}"):
+        light_from_text(str(path), white_balanced)
+
+
+def test_a_panorama_in_candelas_is_a_light_once_it_is_balanced(tmp_path: Path):
+    path = tmp_path / "noon.hdr"
+    path.write_bytes(b"#?RADIANCE\n\n-Y 4 +X 4\n" + bytes([128, 128, 128, 143] * 16))  # 16,448 everywhere
+    np.testing.assert_allclose(light_from_text(str(path), white_balanced=True)[0], math.sqrt(4 * math.pi), rtol=1e-5)
+    with pytest.raises(AssetMissing, match="is too bright"):
+        light_from_text(str(path))
+
+
 @pytest.mark.parametrize("suffix", [".hdr", ".exr"])
 def test_files_that_are_no_panoramas_are_named(suffix: str, tmp_path: Path):
     if suffix == ".exr":
         pytest.importorskip("OpenEXR", reason="OpenEXR (the extra `exr`) is not installed")
     with pytest.raises(AssetMissing, match=rf"none{suffix}: .*(no such file|No such file)"):
         light_from_text(str(tmp_path / f"none{suffix}"))
+    with pytest.raises(AssetMissing, match="File name too long"):
+        light_from_text("n" * 300 + suffix)
     (tmp_path / f"bad{suffix}").write_bytes(b"not a picture")
     with pytest.raises(AssetMissing, match=f"bad{suffix}: is no "):
         light_from_text(str(tmp_path / f"bad{suffix}"))

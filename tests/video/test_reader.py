@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("av", reason="PyAV (the extra `video`) is not installed")
 
 from facefactor.errors import VideoUnreadable
-from facefactor.video.reader import Video
+from facefactor.video.reader import Video, open_container
 
 QUARTER_TURN_CLOCKWISE = (0, 1 << 16, 0, -(1 << 16) & 0xFFFFFFFF, 0, 0, 0, 0, 1 << 30)
 """An MP4 track's matrix (ISO/IEC 14496-12, 8.3.2) as phones held upright write it."""
@@ -81,6 +82,23 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path, write_clip)
         Video(tmp_path / "gone.mp4")
     with pytest.raises(VideoUnreadable, match="is a folder, not a video"):
         Video(tmp_path)
+    with pytest.raises(VideoUnreadable, match="n: File name too long"):
+        Video(tmp_path / ("n" * 300))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".avif"])
+def test_a_photo_is_refused_with_what_to_use(tmp_path: Path, suffix: str):
+    Image.fromarray(grey(90)).save(tmp_path / f"me{suffix}")
+    with pytest.raises(VideoUnreadable, match=rf"me\{suffix}: is a photo, not a video: use `facefactor reconstruct`"):
+        Video(tmp_path / f"me{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".avif"])
+def test_an_animation_is_a_video(tmp_path: Path, suffix: str):
+    path = tmp_path / f"moving{suffix}"
+    first, *others = (Image.fromarray(grey(40 * n)) for n in range(4))
+    first.save(path, save_all=True, append_images=others, duration=40)
+    open_container(path).close()
 
 
 def test_a_file_with_sound_alone_is_refused(tmp_path: Path):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import facefactor
-from facefactor.errors import FaceError, MissingExtra, PhotoError
+from facefactor.errors import FaceError, MissingExtra, OutputUnwritable, PhotoError
 
 ENGINES = ("multilevel", "mofa", "inverse", "inverse-round0", "fit")
 DEFAULT_ENGINE = "multilevel"
@@ -64,8 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _make_output_utf8()
     try:
-        exit_code = _run_command(parse_arguments(arguments))
-        sys.stdout.flush()
+        try:
+            options = parse_arguments(arguments)
+        finally:
+            _flush_output()  # of help that was asked for
+        exit_code = _run_command(options)
+        _flush_output()
         return exit_code
     except FaceError as error:
         return _report(error)
@@ -73,8 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("facefactor: stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail again
+        _discard_output()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if not _output_fails():
+            raise
+        _discard_output()
+        return _report(OutputUnwritable(f"standard output: cannot be written: {error.strerror or error}"))
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -779,6 +788,25 @@ def _report(error: FaceError) -> int:
         traceback.print_exception(error)
     print(f"facefactor: {error}", file=sys.stderr)
     return EXIT_PHOTO_FAILED if isinstance(error, PhotoError) else EXIT_WRONG_USE
+
+
+def _flush_output() -> None:
+    if sys.stdout is not None:  # it is None where a shell has closed it
+        sys.stdout.flush()
+
+
+def _output_fails() -> bool:
+    """Whether an error may have come from standard output: a line more fails too."""
+    try:
+        print(flush=True)
+    except OSError:
+        return True
+    return False
+
+
+def _discard_output() -> None:
+    """Write what is left for standard output nowhere, or the flush at exit would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _make_output_utf8() -> None:

@@ -2,9 +2,12 @@
 """The engines and the landmark detectors by their names on the command line; each needs only what it uses."""
 
 import functools
+import os
 from pathlib import Path
 
+from facefactor.code.face_code import REFLECTANCE_SIZE, SHAPE_SIZE
 from facefactor.errors import IncompatibleCode, require
+from facefactor.export.record import FaceRecord
 from facefactor.face.correctives import LEARNED_FILE, corrected_model, load_correctives
 from facefactor.face.model import FaceModel, load_face_model
 from facefactor.infer.engine import ASSETS, EncoderEngine, Engine
@@ -42,7 +45,7 @@ def open_engine(
         AssetMissing: its weights are not there.
         IncompatibleCode: its weights are of another version, or for another face model.
     """
-    if learned is None and graphs is not None and (graphs / LEARNED_FILE).is_file():
+    if learned is None and graphs is not None and os.path.isfile(graphs / LEARNED_FILE):
         learned = graphs / LEARNED_FILE
     if learned is None and graphs is None and name == MULTILEVEL:
         learned = SHIPPED_MODEL
@@ -93,6 +96,24 @@ def open_face_model(model_hash: str, learned: Path | None = None) -> FaceModel:
     raise IncompatibleCode(
         f"the face is of the face model {model_hash}, here are {base.model_hash} and {corrected.model_hash}"
     )
+
+
+def face_model_of(record: FaceRecord, learned: Path | None = None) -> FaceModel:
+    """Make a record's face model ready, of which it must hold all corrections; arguments as in `open_face_model`.
+
+    Raises:
+        AssetMissing: the learned file is not there.
+        IncompatibleCode: the record is of another face model, or has another number of corrections.
+    """
+    model = open_face_model(record.model_hash, learned)
+    for name, wanted in (
+        ("geometry_corrective", len(model.shape_basis) - SHAPE_SIZE),
+        ("reflectance_corrective", len(model.reflectance_basis) - REFLECTANCE_SIZE),
+    ):
+        held = len(getattr(record, name))
+        if held != wanted:
+            raise IncompatibleCode(f"{name}: the face model has {wanted} of these numbers, the face holds {held}")
+    return model
 
 
 @functools.lru_cache(maxsize=2)

@@ -3,6 +3,7 @@
 
 import argparse
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,7 @@ def evaluate_portraits(data: Path, out: Path, open_it: OpenEngine) -> int:
         AssetMissing: the folder holds no photos, or none shows a face; or the engine's weights are not there.
         MissingExtra, IncompatibleCode: see `engines.open_engine`.
     """
-    paths = portrait_paths(data) if data.is_dir() else []
+    paths = portrait_paths(data) if os.path.isdir(data) else []
     if not paths:
         raise AssetMissing(f"{data}: no folder of photos")
     model = load_face_model()
@@ -96,7 +97,7 @@ def evaluate_landmarks(data: Path, out: Path, graphs: Path | None = None) -> int
         IncompatibleCode: a .mat file beside a photo is no truth.
         MissingExtra: MediaPipe, the teacher, is not installed.
     """
-    paths = portrait_paths(data) if data.is_dir() else []
+    paths = portrait_paths(data) if os.path.isdir(data) else []
     if not paths:
         raise AssetMissing(f"{data}: no folder of photos")
     network = NetworkLandmarks(graphs and graphs / SHIPPED_NETWORK.name)
@@ -106,7 +107,7 @@ def evaluate_landmarks(data: Path, out: Path, graphs: Path | None = None) -> int
     tiles: list[np.ndarray] = []
     for path in paths:
         truth_path = path.with_suffix(".mat")
-        truth = read_truth(truth_path) if truth_path.is_file() else None
+        truth = read_truth(truth_path) if os.path.isfile(truth_path) else None
         try:
             photo = read_photo(path)
         except PhotoUnreadable as error:

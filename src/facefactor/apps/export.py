@@ -10,7 +10,6 @@ import argparse
 from facefactor.api import load_face
 from facefactor.apps.described_head import described_head
 from facefactor.apps.engines import open_face_model
-from facefactor.errors import IncompatibleCode
 from facefactor.export.atomic import write_together
 from facefactor.export.head_files import encode_heads
 
@@ -25,11 +24,8 @@ def run(options: argparse.Namespace) -> int:
         MissingExtra: a format needs something that is not installed.
         OutputUnwritable: a file cannot be written.
     """
-    face = load_face(options.face, options.photo)
-    try:
-        model = open_face_model(face.record.model_hash, options.model)
-    except IncompatibleCode as error:
-        raise IncompatibleCode(f"{options.face}: {error}") from error
+    face = load_face(options.face, options.photo, options.model)
+    model = open_face_model(face.record.model_hash, options.model)
     mesh = described_head(face.record, model, face.photo, options.texture, face.seen)
     write_together(encode_heads(options.out, mesh))
     source = "the numbers alone" if face.photo is None else str(face.photo.path)

@@ -4,8 +4,9 @@
 Photo `p.jpg` gets the folder `p`. When several photos of one run would get the same folder, the first keeps it and
 the others get the first free of `p-2`, `p-3`, …, in the order in which the photos were named. Names that differ only in
 case, or in how an accent is encoded, are the same: some file systems hold them in one folder. A name is free when no
-photo of the run has it by itself, so that `p-2.jpg` always goes to `p-2`. Files of an earlier run are replaced where
-they have the same names, and left alone elsewhere.
+photo of the run has it by itself, so that `p-2.jpg` always goes to `p-2`. A name of dots alone, as `...jpg` would give,
+leads out of the folder and becomes `photo`. Files of an earlier run are replaced where they have the same names, and
+left alone elsewhere.
 """
 
 import itertools
@@ -34,9 +35,10 @@ class FacePaths:
 
 def name_folders(photos: Sequence[Path]) -> list[str]:
     """Give each photo of a run a folder name of its own; the same photos in the same order get the same names."""
-    taken = {_folded(photo.stem) for photo in photos}
+    stems = [photo.stem if photo.stem.strip(".") else "photo" for photo in photos]
+    taken = {_folded(stem) for stem in stems}
     seen: set[str] = set()
-    return [_free_name(photo.stem, seen, taken) for photo in photos]
+    return [_free_name(stem, seen, taken) for stem in stems]
 
 
 def _free_name(stem: str, seen: set[str], taken: set[str]) -> str:

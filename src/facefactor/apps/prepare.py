@@ -43,6 +43,7 @@ from facefactor.data.shards import (
 )
 from facefactor.errors import AssetMissing, FaceError, NoFaceFound, PhotoUnreadable, require
 from facefactor.export.atomic import require_writable
+from facefactor.paths import why_missing
 from facefactor.photo.find import FoundFace, find_faces
 from facefactor.photo.landmarks import LandmarkDetector
 from facefactor.photo.read import PHOTO_SUFFIXES, Photo, read_photo
@@ -148,8 +149,8 @@ def list_photos(sources: Sequence[Path]) -> list[PhotoFile]:
     """
     photos: dict[Path, PhotoFile] = {}
     for source in sources:
-        if not source.exists():
-            raise AssetMissing(f"{source}: no such file or folder")
+        if reason := why_missing(source, "file or folder"):
+            raise AssetMissing(f"{source}: {reason}")
         for photo in _photos_in(source) if source.is_dir() else [PhotoFile(source, source.name)]:
             photos.setdefault(photo.path.resolve(), photo)
     if not photos:

@@ -24,7 +24,15 @@ from facefactor.errors import PhotoError
 from facefactor.export.glb import GlbMesh
 from facefactor.export.head import HeadMesher
 from facefactor.export.photo_texture import PhotoTexture, crop_size_for
-from facefactor.export.record import CameraRecord, FaceBoxPx, FaceRecord, Quality
+from facefactor.export.record import (
+    FARTHEST_HEAD_MM,
+    LARGEST,
+    NEAREST_HEAD_MM,
+    CameraRecord,
+    FaceBoxPx,
+    FaceRecord,
+    Quality,
+)
 from facefactor.export.row import lay_out_row
 from facefactor.face.albedo import subdivided_albedo
 from facefactor.face.fade import face_opacity
@@ -115,7 +123,7 @@ class Reconstructor:
 
         Raises:
             NoFaceFound: there is none.
-            PhotoError: the engine came to no finite answer for a face.
+            PhotoError: the engine came to no plausible answer for a face.
         """
         return [self._reconstruct_face(photo, found) for found in self.find(photo, which)]
 
@@ -131,12 +139,12 @@ class Reconstructor:
         """Ask the engine for a face's code, and decode it.
 
         Raises:
-            PhotoError: the engine came to no finite answer.
+            PhotoError: the engine's answer is not finite, beyond the bounds of a record, or behind the camera.
         """
         code = self.engine.describe(crop)
-        if not np.isfinite(code.pack()).all():
+        if not _is_plausible(code):
             photo = crop.photo
-            raise PhotoError(f"{photo.path or photo.name}: the engine came to no finite answer for the face found")
+            raise PhotoError(f"{photo.path or photo.name}: the engine came to no plausible answer for the face found")
         code = code.with_expression(bound_mouth_close(code.expression))
         decoded = self._decoder.decode(code.map(lambda part: part[None]))
         T_photo_crop = crop.transform_at(ENCODER_CROP_PX)
@@ -248,6 +256,16 @@ def confidence(box: FaceBox, landmark_px: float, photometric: float) -> float:
     landmark = landmark_px / math.sqrt(box.area_px2) / HALF_CONFIDENCE_LANDMARK
     colour = photometric / HALF_CONFIDENCE_PHOTOMETRIC
     return min(max(box.confidence, 0.0), 1.0) / ((1.0 + landmark**2) * (1.0 + colour**2))
+
+
+def _is_plausible(code: FaceCode[np.ndarray]) -> bool:
+    """Whether a record can hold the code, however the photo's camera turns its light."""
+    light, t = (part.astype(np.float64) for part in (code.illumination, code.translation))
+    light_length = np.linalg.norm(light, axis=0)
+    parts = {name: light_length if name == "illumination" else getattr(code, name) for name in LARGEST}
+    bounded = all(np.abs(parts[name]).max(initial=0.0) <= largest for name, largest in LARGEST.items())
+    before = t[2] <= -NEAREST_HEAD_MM and np.linalg.norm(t) <= FARTHEST_HEAD_MM
+    return bool(bounded and before and np.isfinite(code.pack()).all())
 
 
 def _posed(vertices_mm: np.ndarray, code: FaceCode[np.ndarray]) -> np.ndarray:

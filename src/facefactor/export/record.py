@@ -18,19 +18,38 @@ docs/conventions.md):
 
 import json
 import math
+import reprlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facefactor.code.face_code import REFLECTANCE_SIZE, SHAPE_SIZE
+from facefactor.code.face_code import CORRECTIVE_PARTS, REFLECTANCE_SIZE, SHAPE_SIZE
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.errors import AssetMissing, IncompatibleCode
 from facefactor.export.atomic import write_bytes
+from facefactor.light.spherical_harmonics import LARGEST_ILLUMINATION
+from facefactor.photo.read import LARGEST_PHOTO_PIXELS
 
 SCHEMA = "facefactor.face/1"
 SIGNIFICANT_DIGITS = 9
+LARGEST_COEFFICIENT = 20.0
+"""Of shape, reflectance and their corrections, either sign: no face is so far from the mean."""
+LARGEST = {
+    **dict.fromkeys(("shape", "reflectance", *CORRECTIVE_PARTS), LARGEST_COEFFICIENT),
+    "illumination": LARGEST_ILLUMINATION,
+}
+"""The record's arrays whose numbers are bounded, and by what, either sign."""
+NEAREST_HEAD_MM = 100.0
+"""Least depth of the head frame's origin: nearer, the camera would be inside the head."""
+FARTHEST_HEAD_MM = 1e6
+"""Largest of t's numbers, either sign: a head a kilometre away is no face."""
+LARGEST_CAMERA_SIDES = 100.0
+"""Largest of K's numbers, either sign, as a multiple of the photo's longer side; reconstructions have up to about 5."""
+ROTATION_TOLERANCE = 1e-3
+"""How far from the identity R Rᵀ may be."""
 _ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
     "shape": (SHAPE_SIZE,),
     "expression": (len(EXPRESSION_NAMES),),
@@ -59,7 +78,12 @@ class FaceBoxPx:
 
 @dataclass(frozen=True, eq=False)
 class CameraRecord:
-    """The original photo's camera: `x_camera = R x_head + t`, `pixel = K · (x, -y, -z)/(-z)`."""
+    """The original photo's camera: `x_camera = R x_head + t`, `pixel = K · (x, -y, -z)/(-z)`.
+
+    Raises:
+        ValueError: a part has a wrong size or a number that is not finite, K or R is none of a camera, or the head is
+            not before it.
+    """
 
     K: np.ndarray
     """(3, 3), pixels."""
@@ -76,6 +100,13 @@ class CameraRecord:
     def __post_init__(self) -> None:
         for name, shape in (("K", (3, 3)), ("R", (3, 3)), ("t", (3,))):
             _set_checked_array(self, name, shape, f"camera.{name}")
+        if min(self.K[0, 0], self.K[1, 1]) <= 0.0 or self.K[2].tolist() != [0.0, 0.0, 1.0]:
+            raise ValueError("camera.K: wanted positive focal lengths and the last row 0 0 1")
+        if not _is_rotation(self.R):
+            raise ValueError("camera.R: is no rotation")
+        if self.t[2] > -NEAREST_HEAD_MM or np.abs(self.t).max() > FARTHEST_HEAD_MM:
+            bounds = f"z below {-NEAREST_HEAD_MM:g} and no number beyond {FARTHEST_HEAD_MM:g} mm"
+            raise ValueError(f"camera.t: wanted the head before the camera, {bounds}")
         for name in ("yaw_deg", "pitch_deg", "roll_deg", "distance_mm"):
             _set_checked_number(self, name, f"camera.{name}")
 
@@ -101,7 +132,8 @@ class FaceRecord:
     """One reconstructed face and the photo's camera; arrays are float64 copies that cannot be written to.
 
     Raises:
-        ValueError: a part has a wrong size, a number that is not finite, or an expression weight outside [0, 1].
+        ValueError: a part has a wrong size, a number that is not finite, an expression weight outside [0, 1], or a
+            number beyond LARGEST.
     """
 
     photo_name: str
@@ -132,8 +164,14 @@ class FaceRecord:
     def __post_init__(self) -> None:
         if self.photo_width < 1 or self.photo_height < 1:
             raise ValueError(f"photo: the size must be positive, got {self.photo_width} x {self.photo_height}")
+        if np.abs(self.camera.K).max() > LARGEST_CAMERA_SIDES * max(self.photo_width, self.photo_height):
+            raise ValueError(f"camera.K: a number is more than {LARGEST_CAMERA_SIDES:g} times the photo's longer side")
         for name, shape in _ARRAY_SHAPES.items():
             _set_checked_array(self, name, shape, name)
+        for name, largest in LARGEST.items():
+            farthest = np.abs(getattr(self, name)).max(initial=0.0)
+            if farthest > largest:
+                raise ValueError(f"{name}: wanted numbers from {-largest:g} to {largest:g}, got one of {farthest:.4g}")
         if self.expression.min() < 0.0 or self.expression.max() > 1.0:
             raise ValueError(
                 "expression: weights must lie in [0, 1], "
@@ -176,12 +214,15 @@ def read_edited_record(path: Path) -> tuple[FaceRecord, FaceRecord]:
 
     Raises:
         AssetMissing: there is no such file.
-        IncompatibleCode: not JSON, another schema, or a field that is missing, of a wrong size or not finite.
+        IncompatibleCode: not JSON, another schema, or a field that is missing, of a wrong size, not finite, or that no
+            reconstruction makes.
     """
     try:
         values = json.loads(path.read_bytes())
     except OSError as error:
         raise AssetMissing(f"{path}: cannot be read: {error.strerror or error}") from error
+    except RecursionError:
+        raise IncompatibleCode(f"{path}: not a JSON file: nested too deeply") from None
     except ValueError as error:
         raise IncompatibleCode(f"{path}: not a JSON file: {error}") from error
     try:
@@ -224,15 +265,19 @@ def from_json_dict(values: Any) -> FaceRecord:
     """Build the record from parsed JSON.
 
     Raises:
-        ValueError: another schema, or a field that is missing or wrong; the message starts with the field's name.
+        ValueError: another schema, a field that is missing or wrong, or a photo larger than any that can be read; the
+            message starts with the field's name.
     """
     schema = values.get("schema") if isinstance(values, dict) else None
     if schema != SCHEMA:
-        raise ValueError(f"schema: this facefactor reads {SCHEMA!r}, the file holds {schema!r}")
+        raise ValueError(f"schema: this facefactor reads {SCHEMA!r}, the file holds {reprlib.repr(schema)}")
+    width, height = (_field(values, f"photo.{name}", int) for name in ("width", "height"))
+    if width * height > LARGEST_PHOTO_PIXELS:
+        raise ValueError(f"photo: the size is larger than the limit of {LARGEST_PHOTO_PIXELS // 1_000_000} megapixels")
     return FaceRecord(
         photo_name=_field(values, "photo.name", str),
-        photo_width=_field(values, "photo.width", int),
-        photo_height=_field(values, "photo.height", int),
+        photo_width=width,
+        photo_height=height,
         engine=_field(values, "engine", str),
         weights_hash=_field(values, "weights_hash", str | None),
         model_hash=_field(values, "model_hash", str),
@@ -262,7 +307,12 @@ def _seen(values: dict[str, Any], record: FaceRecord) -> FaceRecord:
     try:
         if "expression" in arrays:
             arrays["expression"] = _expression_weights(_field(arrays, "expression", dict))
-        return replace(record, **arrays)
+        seen = replace(record, **arrays)
+        for name in CORRECTIVE_PARTS:
+            wanted, got = (len(getattr(face, name)) for face in (record, seen))
+            if got != wanted:
+                raise ValueError(f"{name}: wanted {wanted} numbers as in the face itself, got {got}")
+        return seen
     except ValueError as error:
         raise ValueError(f"seen: {error}") from error
 
@@ -274,8 +324,8 @@ def _field(values: dict[str, Any], path: str, kind: Any = object) -> Any:
         if not isinstance(value, dict) or key not in value:
             raise ValueError(f"{path}: missing")
         value = value[key]
-    if not isinstance(value, kind):
-        raise ValueError(f"{path}: wanted {getattr(kind, '__name__', kind)}, got {value!r:.60}")
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{path}: wanted {getattr(kind, '__name__', kind)}, got {reprlib.repr(value):.60}")
     return value
 
 
@@ -291,8 +341,10 @@ def _set_checked_array(record: Any, name: str, shape: tuple[int | None, ...], la
     """Replace a frozen record's array by a read-only float64 copy of the wanted size."""
     wanted = " x ".join("any number of" if size is None else str(size) for size in shape)
     try:
-        array = np.array(getattr(record, name), dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        items = np.array(getattr(record, name), dtype=object)
+        _refuse_words(items.flat)
+        array = items.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{label}: wanted {wanted} numbers") from error
     if len(array.shape) != len(shape) or any(
         size not in (None, got) for size, got in zip(shape, array.shape, strict=True)
@@ -308,13 +360,28 @@ def _set_checked_number(
     record: Any, name: str, label: str, lowest: float = -math.inf, highest: float = math.inf
 ) -> None:
     """Replace a frozen record's number by a finite Python float within the bounds."""
+    value = getattr(record, name)
     try:
-        number = float(getattr(record, name))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{label}: wanted a number, got {getattr(record, name)!r:.60}") from error
+        _refuse_words([value])
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{label}: wanted a number, got {reprlib.repr(value):.60}") from error
     if not math.isfinite(number) or not lowest <= number <= highest:
         raise ValueError(f"{label}: wanted a finite number from {lowest} to {highest}, got {number}")
     object.__setattr__(record, name, number)
+
+
+def _refuse_words(items: Iterable[Any]) -> None:
+    """Raise TypeError for truth values and texts, which Python and numpy would take for numbers."""
+    if any(isinstance(item, bool | str) for item in items):
+        raise TypeError("truth values and texts are no numbers")
+
+
+def _is_rotation(R: np.ndarray) -> bool:
+    """Tell a rotation from other (3, 3) matrices; its entries are looked at first, since huge ones would overflow."""
+    if np.abs(R).max() > 1.0 + ROTATION_TOLERANCE:
+        return False
+    return bool(np.abs(R @ R.T - np.eye(3)).max() <= ROTATION_TOLERANCE and np.linalg.det(R) > 0.0)
 
 
 def _rounded(value: Any) -> Any:

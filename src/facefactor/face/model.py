@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def load_face_model(path: Path | None = None) -> FaceModel:
         IncompatibleCode: not a face model of this version.
     """
     path = SHIPPED_MODEL if path is None else path
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise AssetMissing(f"{path}: there is no face model; the wheel ships one, `facefactor model build` makes one")
     arrays, metadata = read_tensor_file(path, FORMAT)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from facefactor.errors import AssetMissing, IncompatibleCode, require
+from facefactor.paths import why_no_file
 
 _HALF = "_half"
 """Ends the names of constants that are stored as float16; see `export._store_exact_halves`."""
@@ -112,8 +113,8 @@ def _find(constants: dict[str, Tensor], name: str, parameter: Tensor, path: Path
 
 def _read(path: Path):
     onnx = require("onnx", "export", "reading a graph's weights")
-    if not path.is_file():
-        raise AssetMissing(f"{path}: no such file")
+    if reason := why_no_file(path):
+        raise AssetMissing(f"{path}: {reason}")
     try:
         return onnx.load(path)
     except Exception as error:

@@ -34,7 +34,7 @@ def read_radiance_file(path: Path) -> np.ndarray:
         raise AssetMissing(f"{path}: cannot be read ({error.strerror or error})") from None
     if not content.startswith((b"#?RADIANCE", b"#?RGBE")):
         raise AssetMissing(f"{path}: is no Radiance .hdr file")
-    size = re.search(rb"\n\n-Y (\d+) \+X (\d+)\n", content)
+    size = re.search(rb"\n\n-Y (\d{1,9}) \+X (\d{1,9})\n", content)
     if size is None or not 0 < int(size[1]) * int(size[2]) <= MAX_PIXELS:
         raise AssetMissing(f"{path}: is no Radiance .hdr file with rows from the top, or too large")
     height, width = int(size[1]), int(size[2])

@@ -16,7 +16,14 @@ import numpy as np
 from facefactor.errors import AssetMissing, require
 from facefactor.light.presets import PRESETS, direction_from_angles_deg, preset_light
 from facefactor.light.radiance_file import read_radiance_file
-from facefactor.light.spherical_harmonics import Y00, ambient_light, directional_light, project_environment_map
+from facefactor.light.spherical_harmonics import (
+    LARGEST_ILLUMINATION,
+    Y00,
+    ambient_light,
+    directional_light,
+    project_environment_map,
+)
+from facefactor.paths import why_no_file
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -24,6 +31,10 @@ if TYPE_CHECKING:
 AMBIENT_LINEAR, LAMP_LINEAR = 0.2, 0.9
 """Of a light that is named by its direction."""
 PANORAMA_SUFFIXES = (".hdr", ".exr")
+DARKEST_PANORAMA = 1e-9
+"""Mean radiance, in any unit, of a panorama that still holds light."""
+BRIGHTEST_PANORAMA = 1e9
+"""Largest coefficient of one that is made white on average: more than a sky of suns in cd/m²."""
 
 
 def light_from_text(text: str, white_balanced: bool = False) -> Float[np.ndarray, "9 3"]:
@@ -36,14 +47,13 @@ def light_from_text(text: str, white_balanced: bool = False) -> Float[np.ndarray
 
     Raises:
         ValueError: it names no light; the message says what would.
-        AssetMissing: the panorama is not there or cannot be read.
+        AssetMissing: the panorama is not there or cannot be read, or is no light: all dark or far too bright.
         MissingExtra: it is an .exr file, and OpenEXR is not installed.
     """
     if text in PRESETS:
         return preset_light(text)
     if text.lower().endswith(PANORAMA_SUFFIXES):
-        illumination = project_environment_map(read_panorama(Path(text)))
-        return illumination / np.maximum(Y00 * illumination[0], 1e-9) if white_balanced else illumination
+        return _panorama_light(Path(text), white_balanced)
     try:
         azimuth_deg, elevation_deg = (float(part) for part in text.split(","))
     except ValueError:
@@ -75,10 +85,21 @@ def read_panorama(path: Path) -> Float[np.ndarray, "height width 3"]:
     return _read_exr(path) if path.suffix.lower() == ".exr" else read_radiance_file(path)
 
 
+def _panorama_light(path: Path, white_balanced: bool) -> np.ndarray:
+    """The light of a panorama's file; arguments as in `light_from_text`."""
+    illumination = project_environment_map(read_panorama(path))
+    mean_linear = Y00 * illumination[0]
+    if mean_linear.max() < DARKEST_PANORAMA:
+        raise AssetMissing(f"{path}: holds no light: the panorama is black")
+    if np.abs(illumination).max() > (BRIGHTEST_PANORAMA if white_balanced else LARGEST_ILLUMINATION):
+        raise AssetMissing(f"{path}: is too bright for any scene")
+    return illumination / np.maximum(mean_linear, DARKEST_PANORAMA) if white_balanced else illumination
+
+
 def _read_exr(path: Path) -> np.ndarray:
     OpenEXR = require("OpenEXR", "exr", "reading .exr files")
-    if not path.is_file():
-        raise AssetMissing(f"{path}: no such file")
+    if reason := why_no_file(path):
+        raise AssetMissing(f"{path}: {reason}")
     try:
         with OpenEXR.File(str(path)) as file:
             pixels = file.channels()["RGB" if "RGB" in file.channels() else "RGBA"].pixels

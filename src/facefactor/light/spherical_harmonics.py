@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 NUM_COEFFICIENTS = 9
+LARGEST_ILLUMINATION = 1e4
+"""No coefficient of a scene's light is larger: thousands of times what lights a white wall to white."""
 Y00 = math.sqrt(1.0 / (4.0 * math.pi))
 BAND_1 = math.sqrt(3.0 / (4.0 * math.pi))
 BAND_2_MIXED = math.sqrt(15.0 / (4.0 * math.pi))

@@ -84,7 +84,8 @@ def describe_clip(video: Video, engine: EncoderEngine, seconds: PartSeconds) -> 
     tracked = read_ahead(seconds.count_each("track", tracker.track(frames)))
     seen = encode_faces(extent.note_each(tracked), engine.encoder, seconds)
     if seen is None:
-        raise NoFaceFound(f"{video.path}: no face found in any of {extent.num_frames} frames")
+        damage = f", and it {video.damage}" if video.damage else ""
+        raise NoFaceFound(f"{video.path}: no face found in any of {extent.num_frames} frames{damage}")
     with seconds.count("smooth"):
         faces, steadiness = _between_passes(seen, engine.model, extent.width, extent.height)
     return Clip(faces, steadiness, **vars(extent))

@@ -21,10 +21,15 @@ import av
 import numpy as np
 
 from facefactor.errors import VideoUnreadable
+from facefactor.paths import why_missing
 from facefactor.photo.read import Photo
 
 USUAL_RATE = Fraction(30)
 """Frames a second where a file says nothing."""
+PHOTO_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
+"""Major brands of still pictures in the container that MP4 has too (ISO/IEC 23008-12)."""
+WEBP_ANIMATED = 0b10
+"""The bit of the flags in byte 20 of an extended WebP file (RFC 9649, 2.7)."""
 COLOUR_TAGS = ("colorspace", "color_primaries", "color_trc")
 
 logger = logging.getLogger(__name__)
@@ -50,8 +55,8 @@ def open_container(path: Path) -> Any:
     Raises:
         VideoUnreadable: see `Video`.
     """
-    if not path.exists():
-        raise VideoUnreadable(f"{path}: no such file")
+    if reason := why_missing(path):
+        raise VideoUnreadable(f"{path}: {reason}")
     if path.is_dir():
         raise VideoUnreadable(f"{path}: is a folder, not a video")
     try:
@@ -61,6 +66,9 @@ def open_container(path: Path) -> Any:
     if not container.streams.video:
         container.close()
         raise VideoUnreadable(f"{path}: holds no video stream")
+    if _is_photo(path, container):
+        container.close()
+        raise VideoUnreadable(f"{path}: is a photo, not a video: use `facefactor reconstruct`")
     return container
 
 
@@ -136,6 +144,16 @@ class Video:
         missing = max(self.num_frames_stated - num_good, 0)
         is_damaged = bool(num_bad or missing)
         self.damage = f"is damaged or cut off; {num_good} frames of it are used" if is_damaged else None
+
+
+def _is_photo(path: Path, container: Any) -> bool:
+    """Tell a still picture, which FFmpeg opens as a video of one frame."""
+    kind = container.format.name
+    if kind == "webp_pipe":
+        with path.open("rb") as file:
+            head = file.read(21)
+        return not (head[12:16] == b"VP8X" and len(head) == 21 and head[20] & WEBP_ANIMATED)
+    return kind == "image2" or kind.endswith("_pipe") or container.metadata.get("major_brand") in PHOTO_BRANDS
 
 
 def _upright(decoded: av.VideoFrame, size: tuple[int, int] | None) -> np.ndarray:

@@ -22,6 +22,12 @@ def test_a_folder_offers_faces_and_photos_but_not_the_pictures_that_reconstruct_
     assert find_sources(tmp_path) == {"other.JPG": tmp_path / "other.JPG", "p/0.json": tmp_path / "p" / "0.json"}
 
 
+def test_a_photo_whose_json_would_have_too_long_a_name_is_offered(tmp_path):
+    name = "n" * 251 + ".jpg"
+    save_picture(tmp_path / name)
+    assert list(find_sources(tmp_path)) == [name]
+
+
 def test_a_file_is_its_own_only_choice(tmp_path):
     save_picture(tmp_path / "me.png")
     assert find_sources(tmp_path / "me.png") == {"me.png": tmp_path / "me.png"}
@@ -30,6 +36,8 @@ def test_a_file_is_its_own_only_choice(tmp_path):
 def test_what_is_not_there_and_what_is_empty_is_said(tmp_path):
     with pytest.raises(AssetMissing, match="no such file or folder"):
         find_sources(tmp_path / "missing")
+    with pytest.raises(AssetMissing, match="n: File name too long"):
+        find_sources(tmp_path / ("n" * 300))
     with pytest.raises(AssetMissing, match="holds neither faces"):
         find_sources(tmp_path)
 

@@ -11,7 +11,7 @@ from facefactor.apps.reconstruction import Reconstructor
 from facefactor.apps.viewer.head import Head
 from facefactor.apps.viewer.sources import is_face_file
 from facefactor.apps.viewer.subject import Subject, mean_record
-from facefactor.errors import IncompatibleCode, PhotoUnreadable
+from facefactor.errors import PhotoUnreadable
 from facefactor.photo.read import Photo, read_photo
 
 
@@ -40,10 +40,7 @@ class Opener:
         if not is_face_file(path):
             return self._open_photo(read_photo(path))
         face = load_face(path)
-        try:
-            return Subject.of(face.seen, face.photo, self._head, face.record)
-        except IncompatibleCode as error:
-            raise IncompatibleCode(f"{path}: {error}") from error
+        return Subject.of(face.seen, face.photo, self._head, face.record)
 
     def open_upload(self, name: str, content: bytes) -> Subject:
         """Open a photo that came as bytes; messages call it by its name alone.

@@ -2,9 +2,11 @@
 """The files that a viewer can show: a photo, a face's JSON, or a folder of either."""
 
 import logging
+import os
 from pathlib import Path
 
 from facefactor.errors import AssetMissing
+from facefactor.paths import why_missing
 from facefactor.photo.read import PHOTO_SUFFIXES
 
 MOST_SOURCES = 500
@@ -21,14 +23,15 @@ def find_sources(path: Path) -> dict[str, Path]:
     Raises:
         AssetMissing: there is no such file or folder, or the folder holds neither faces nor photos.
     """
+    if reason := why_missing(path, "file or folder"):
+        raise AssetMissing(f"{path}: {reason}")
     if not path.is_dir():
-        if not path.exists():
-            raise AssetMissing(f"{path}: no such file or folder")
         return {path.name: path}
     found = sorted(
         file
         for file in path.rglob("*")
-        if is_face_file(file) or (file.suffix.lower() in PHOTO_SUFFIXES and not file.with_suffix(".json").exists())
+        if is_face_file(file)
+        or (file.suffix.lower() in PHOTO_SUFFIXES and not os.path.exists(file.with_suffix(".json")))
     )
     if not found:
         raise AssetMissing(f"{path}: holds neither faces (.json) nor photos")
