@@ -50,10 +50,10 @@ REFINING_RATES = {
 """Of Adam from an encoder's answer: fewer steps, which may be longer, as they start near the end. Corrections of albedo
 have been read off this very photo; at longer steps they would paint on hair and shadows."""
 REFINING = FitSettings(
-    weights=ReconstructionWeights(photometric=3.0, reflectance=1.5e-4, light=6e-3),
-    landmark=300.0,
+    weights=ReconstructionWeights(photometric=4.0, reflectance=1.5e-4, light=6e-3),
+    landmark=400.0,
     landmark_spread=0.0134,
-    trust=StartTrust(shape=50.0, expression=50.0),
+    trust=StartTrust(shape=65.0, expression=65.0),
 )
 """A search from an encoder's answer may trust the photo's colours more: it cannot lose its way so easily. Landmarks,
 which the encoder knows too, count a fifth: detected points are not quite where the model's are, and a shape and
