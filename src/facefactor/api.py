@@ -52,6 +52,7 @@ def reconstruct(
     *,
     engine: str = DEFAULT_ENGINE,
     refine: bool = False,
+    learned: str | os.PathLike[str] | None = None,
 ) -> list["Face"]:
     """Find the faces of a photo and describe them.
 
@@ -61,16 +62,19 @@ def reconstruct(
         faces: the largest face alone, or all, the largest first.
         engine: see `facefactor reconstruct --help`.
         refine: search on from the engine's answer by a short fit; needs torch.
+        learned: a face model with its encoder that `facefactor model learn` wrote, to answer in place of the engine.
 
     Raises:
+        AssetMissing, IncompatibleCode: the learned face model is not there, or is none.
         PhotoUnreadable: the file is no photo that can be read.
         NoFaceFound: it shows no face.
         ValueError: the pixels have another shape, type or range, or there is no such engine.
         MissingExtra: the engine needs something that is not installed.
     """
     photo = _photo_of(source)
-    records = _open_reconstructor(engine, refine).records(photo, faces)
-    return [Face(record, photo, record) for record in records]
+    file = None if learned is None else Path(learned)
+    records = _open_reconstructor(engine, refine, file).records(photo, faces)
+    return [Face(record, photo, record, file) for record in records]
 
 
 def load_face(
@@ -84,8 +88,7 @@ def load_face(
         path: of the JSON file.
         photo: of the photo that it is from; by default one of that name and size beside the file or in the two folders
             above it, and none if there is none.
-        learned: of a learned face model that the face may be of, in place of the one that ships; of such a face there
-            are the numbers alone, not what is drawn of it.
+        learned: the learned face model that the face is of, if it is of none that ships.
 
     Raises:
         AssetMissing: the file is not there.
@@ -95,17 +98,18 @@ def load_face(
     """
     path = Path(path)
     record, seen = read_edited_record(path)
+    file = None if learned is None else Path(learned)
     try:
-        face_model_of(record, None if learned is None else Path(learned))
+        face_model_of(record, file)
     except IncompatibleCode as error:
         raise IncompatibleCode(f"{path}: {error}") from error
     if photo is None:
-        return Face(record, _photo_beside(path, record), seen)
+        return Face(record, _photo_beside(path, record), seen, file)
     named = read_photo(photo)
     if not _has_size_of(named, record):
         sizes = f"{named.width} x {named.height}, the face's was {record.photo_width} x {record.photo_height}"
         raise IncompatibleCode(f"{photo}: is not the photo of {path}: it is {sizes}")
-    return Face(record, named, seen)
+    return Face(record, named, seen, file)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +122,8 @@ class Face:
     """None where it is not known: then pictures show the head alone."""
     seen: FaceRecord
     """The face as it is in the photo, before any `with_…`."""
+    learned: Path | None = None
+    """The learned face model that the numbers are of; None for one that ships."""
 
     @property
     def expression(self) -> dict[str, float]:
@@ -270,7 +276,7 @@ class Face:
 
     @property
     def _tools(self) -> "_Tools":
-        return _open_tools(self.record.model_hash)
+        return _open_tools(self.record.model_hash, self.learned)
 
     def _posed(self, record: FaceRecord) -> PosedHead:
         return pose_head(self._tools.model, self._tools.decoder, code_of(record))
@@ -300,16 +306,16 @@ class _Tools:
 
 
 @functools.lru_cache(maxsize=4)
-def _open_tools(model_hash: str) -> _Tools:
-    model = open_face_model(model_hash)
+def _open_tools(model_hash: str, learned: Path | None) -> _Tools:
+    model = open_face_model(model_hash, learned)
     return _Tools(model, Decoder.of(model), HeadSurface.of(model))
 
 
 @functools.lru_cache(maxsize=2)
-def _open_reconstructor(engine: str, refine: bool) -> Reconstructor:
+def _open_reconstructor(engine: str, refine: bool, learned: Path | None) -> Reconstructor:
     if engine not in ENGINES:
         raise ValueError(f"no engine is called {engine!r}: there is {', '.join(ENGINES)}")
-    return Reconstructor(engine=open_engine(engine, load_face_model(), refine))
+    return Reconstructor(engine=open_engine(engine, load_face_model(), refine, learned=learned))
 
 
 def _photo_of(source: str | os.PathLike[str] | np.ndarray | Photo) -> Photo:

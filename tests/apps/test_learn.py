@@ -33,6 +33,12 @@ def test_a_model_is_learnt_and_reconstructs(photos: Path, tmp_path: Path, capsys
     assert (len(record["geometry_corrective"]), len(record["reflectance_corrective"])) == (2, 3)
     assert (tmp_path / "out" / "0" / "0.glb").read_bytes()[:4] == b"glTF"
     assert main(["reconstruct", photo, "--model", str(file), "--refine", "--out", str(tmp_path / "refined")]) == 0
+    face = str(tmp_path / "out" / "0" / "0.json")
+    options = ["--photo", photo, "--expression", "jawOpen=0.7", "--out", str(tmp_path / "opened.png")]
+    assert main(["edit", face, "--model", str(file), *options]) == 0
+    assert main(["relight", photo, "--light", "left", "--model", str(file), "--out", str(tmp_path / "lit.png")]) == 0
+    for picture in ("opened.png", "lit.png"):
+        assert np.abs(np.asarray(Image.open(tmp_path / picture)).astype(int) - astronaut()).max() > 30
 
 
 def test_photos_without_faces_teach_nothing(tmp_path: Path, capsys: pytest.CaptureFixture):

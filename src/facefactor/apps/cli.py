@@ -175,6 +175,7 @@ def _add_relight(commands: Commands, verbosity: argparse.ArgumentParser) -> None
         "--faces", choices=["largest", "all"], default="largest", help="which faces to relight (default: largest)"
     )
     parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help=f"default: {DEFAULT_ENGINE}")
+    _add_model_option(parser, "learned face model to answer with, in place of --engine")
     parser.set_defaults(handler="facefactor.apps.edit:run_relight")
 
 
@@ -216,7 +217,12 @@ def _add_edit(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", required=True, action="append", type=Path, metavar="FILE", help=".png, .json, or a head's; may repeat"
     )
+    _add_model_option(parser, "learned face model that the faces were answered with")
     parser.set_defaults(handler="facefactor.apps.edit:run_edit")
+
+
+def _add_model_option(parser: argparse.ArgumentParser, help_text: str) -> None:
+    parser.add_argument("--model", type=Path, metavar="FILE", help=help_text)
 
 
 def _add_light_options(parser: argparse.ArgumentParser, required: bool) -> None:
@@ -269,9 +275,7 @@ def _add_export(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="width and height of the texture, 64 to 4096 (default: 1024)",
     )
-    parser.add_argument(
-        "--model", type=Path, metavar="FILE", help="learned face model that FACE.json was answered with"
-    )
+    _add_model_option(parser, "learned face model that FACE.json was answered with")
     parser.set_defaults(handler="facefactor.apps.export:run")
 
 

@@ -36,7 +36,7 @@ def run_relight(options: argparse.Namespace) -> int:
     """
     _check_suffix(options.out, (".png",))
     photo = read_photo(options.photo)
-    for face in reconstruct(photo, options.faces, engine=options.engine):
+    for face in reconstruct(photo, options.faces, engine=options.engine, learned=options.model):
         face = dataclasses.replace(face, photo=photo)  # with the faces before it relit
         photo = dataclasses.replace(photo, srgb=_relit(face, options).picture())
     write_png(options.out, _with_its_alpha(photo.srgb, photo))
@@ -60,11 +60,11 @@ def run_edit(options: argparse.Namespace) -> int:
         raise WrongArgument(
             f"{'--turn' if options.turn else '--as-strong-as-it-is'} is about a light: name one by --light"
         )
-    face = load_face(options.face, options.photo)
+    face = load_face(options.face, options.photo, options.model)
     if options.shape_from:
-        face = face.with_shape_of(load_face(options.shape_from))
+        face = face.with_shape_of(load_face(options.shape_from, learned=options.model))
     if options.reflectance_from:
-        face = face.with_reflectance_of(load_face(options.reflectance_from))
+        face = face.with_reflectance_of(load_face(options.reflectance_from, learned=options.model))
     if options.shape:
         face = _changed(
             face.with_shape, {_number(name): value for name, value in _assignments(options.shape)}, "--shape"

@@ -8,8 +8,6 @@ was painted from.
 import argparse
 
 from facefactor.api import load_face
-from facefactor.apps.described_head import described_head
-from facefactor.apps.engines import open_face_model
 from facefactor.export.atomic import write_together
 from facefactor.export.head_files import encode_heads
 
@@ -25,9 +23,7 @@ def run(options: argparse.Namespace) -> int:
         OutputUnwritable: a file cannot be written.
     """
     face = load_face(options.face, options.photo, options.model)
-    model = open_face_model(face.record.model_hash, options.model)
-    mesh = described_head(face.record, model, face.photo, options.texture, face.seen)
-    write_together(encode_heads(options.out, mesh))
+    write_together(encode_heads(options.out, face.head(options.texture)))
     source = "the numbers alone" if face.photo is None else str(face.photo.path)
     print(f"{options.face} → {' '.join(map(str, options.out))} (texture {options.texture} px, from {source})")
     return 0
