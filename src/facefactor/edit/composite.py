@@ -89,15 +89,12 @@ def composite(
     moved_mm = np.linalg.norm(after.vertices_camera - before.vertices_camera, axis=1)
     offset = _offset(before_px, after_px, after, K, surface, region.size) if moved_mm.any() else None
     colour_before, colour_after = (_own_colour(head, surface) for head in (before, after))
+    photo_linear = srgb_to_linear(sample_picture(view_photo[None], before_px[None])[0])
+    ratio = np.log(np.maximum(photo_linear, 1e-3) / np.maximum(colour_before, 1e-3))
     (visible, normals), (visible_after, _) = (_visible(head, K, surface, region.size) for head in (before, after))
     cosines = facing_cosines(before.vertices_camera, normals)
     seen = visible * _ramp(cosines, SEEN_COSINES)
-    for inside, _ in surface.inner_parts:
-        seen[inside] *= _ramp(visible[inside].sum() / max(visible_after[inside].sum(), 1.0), OPENED_SHARES)
-    photo_linear = srgb_to_linear(sample_picture(view_photo[None], before_px[None])[0])
-    ratio = np.log(np.maximum(photo_linear, 1e-3) / np.maximum(colour_before, 1e-3))
-    for _, around in surface.inner_parts[1:]:
-        seen[around] *= 1 - _ramp(moved_mm[around], LID_MOVED_MM) * (1 - _plausible(ratio[around]))
+    seen *= _kept_share(visible, visible_after, _plausible(ratio), moved_mm, surface)
     tint = _tint(ratio, seen, surface)
     at_vertices = (
         _soft_ratio(colour_before, colour_after),
@@ -128,6 +125,18 @@ def _visible(head: PosedHead, K: np.ndarray, surface: HeadSurface, size: int) ->
     normals = vertex_normals(head.vertices_camera[None], surface.triangles)
     visible = find_visible(head.vertices_camera[None], normals, K, surface.triangles, size, size)
     return visible[0], normals[0]
+
+
+def _kept_share(
+    visible: np.ndarray, visible_after: np.ndarray, plausible: np.ndarray, moved_mm: np.ndarray, surface: HeadSurface
+) -> np.ndarray:
+    """(S,) how far what the photo seems to show of mouth and eyes is theirs; 1 elsewhere."""
+    share = np.ones_like(moved_mm)
+    for inside, _ in surface.inner_parts:
+        share[inside] = _ramp(visible[inside].sum() / max(visible_after[inside].sum(), 1.0), OPENED_SHARES)
+    for _, around in surface.inner_parts[1:]:
+        share[around] = 1 - _ramp(moved_mm[around], LID_MOVED_MM) * (1 - plausible[around])
+    return share
 
 
 def _own_colour(head: PosedHead, surface: HeadSurface) -> np.ndarray:
