@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from facefactor.apps import import_weights
 from facefactor.apps.cli import main
 from facefactor.data.synthetic import SyntheticFaces, SyntheticSettings
 from facefactor.encode.encoder import Encoder
@@ -15,6 +17,14 @@ from facefactor.infer.export import export_decoder, export_landmark_network
 from facefactor.infer.predictor import Predictor
 from facefactor.photo.network_landmarks import NetworkLandmarks
 from facefactor.train.checkpoint import load_weights
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_rendered_faces() -> Iterator[None]:
+    """They take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_weights, "NUM_CROPS", 96)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
+from facefactor.apps import import_weights
 from facefactor.apps.cli import main
 
 
@@ -20,7 +21,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_model_is_learnt_and_reconstructs(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_a_model_is_learnt_and_reconstructs(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(import_weights, "NUM_CROPS", 64)
     file = tmp_path / "ours.safetensors"
     arguments = ["model", "learn", str(photos), "--jobs", "1", "--steps", "2", "--geometry", "2", "--reflectance", "3"]
     assert main([*arguments, "--out", str(file)]) == 0

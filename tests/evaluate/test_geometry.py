@@ -10,7 +10,7 @@ import pytest
 from facefactor.apps import evaluate_geometry
 from facefactor.apps.cli import main
 from facefactor.errors import AssetMissing
-from facefactor.evaluate.geometry import geometry_error, scanned_photos
+from facefactor.evaluate.geometry import ScannedPhoto, geometry_error, scanned_photos
 from facefactor.evaluate.target import make_target
 
 NEUTRAL = np.zeros(52)
@@ -56,18 +56,22 @@ def test_a_folder_without_scans_is_named(tmp_path, capsys):
     assert main(["evaluate", "geometry", "--data", str(tmp_path), "--out", str(tmp_path / "r")]) != 0
 
 
+@pytest.fixture(scope="module")
+def scanned(shared_data) -> list[ScannedPhoto]:
+    return list(scanned_photos(shared_data))
+
+
 @pytest.mark.data
-def test_the_projects_scans_have_photos(shared_data):
-    found = list(scanned_photos(shared_data))
-    groups = {group: [photo for photo in found if photo.group == group] for group in ("scans", "real scans", "heads")}
+def test_the_projects_scans_have_photos(scanned):
+    groups = {group: [photo for photo in scanned if photo.group == group] for group in ("scans", "real scans", "heads")}
     assert [len(photos) for photos in groups.values()] == [24, 13, 40]
-    assert all(photo.path.is_file() for photo in found)
+    assert all(photo.path.is_file() for photo in scanned)
     assert {photo.target.name for photo in groups["scans"]} == {"lee_perry_smith", "james"}
 
 
 @pytest.mark.data
-def test_every_engine_is_measured_on_every_group(shared_data, tmp_path, monkeypatch, capsys):
-    first = {photo.group: photo for photo in reversed(list(scanned_photos(shared_data)))}
+def test_every_engine_is_measured_on_every_group(shared_data, scanned, tmp_path, monkeypatch, capsys):
+    first = {photo.group: photo for photo in reversed(scanned)}
     monkeypatch.setattr(evaluate_geometry, "scanned_photos", lambda data: iter(first.values()))
     assert main(["evaluate", "geometry", "--data", str(shared_data), "--out", str(tmp_path)]) == 0
     tables = json.loads((tmp_path / "report.json").read_text())["tables"]

@@ -158,7 +158,7 @@ def test_the_final_level_learns_what_the_base_level_cannot(model, photos, seen, 
     painted[:, 1, 64:128] *= 0.85  # a purple beard, which no face model knows
     painted_batch = MixedBatch(dataclasses.replace(seen.photos, crops_srgb=painted), None)
     monkeypatch.setattr(MixedBatches, "from_step", lambda self, first, workers=0: itertools.repeat(painted_batch))
-    settings = loop(60, learning_rate=3e-3, log_interval=10, validation_interval=60, checkpoint_interval=60)
+    settings = loop(40, learning_rate=3e-3, log_interval=10, validation_interval=40, checkpoint_interval=40)
     train_multilevel(photos, None, model, tmp_path, dataclasses.replace(SETTINGS, num_reflectance=24), settings)
     lines = [line for line in logged(tmp_path) if line["part"] == "train"]
     assert lines[-1]["final_photometric"] < 0.93 * lines[-1]["photometric"]
