@@ -26,6 +26,14 @@ def test_bench_times_the_shipped_network_and_prints_json(capsys: pytest.CaptureF
     assert facts["faces_per_second"] == pytest.approx(32000 / medians["both_batch32"])
 
 
+def test_two_engines_are_timed_in_turn(capsys: pytest.CaptureFixture):
+    arguments = ["bench", "--json", "--threads", "1", "--rounds", "5", "--engine", "mofa", "--against", "mofa"]
+    assert main(arguments) == 0
+    ratios = json.loads(capsys.readouterr().out)["times_as_long_as_mofa"]
+    assert list(ratios) == ["batch1", "batch32"]
+    assert all(0.3 < ratio < 3.0 for ratio in ratios.values())  # of one and the same
+
+
 def test_the_peak_is_that_of_a_machine():
     assert 1e9 < matmul_flops_per_second(1) < 1e13
 

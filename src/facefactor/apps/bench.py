@@ -64,6 +64,11 @@ def run(options: argparse.Namespace) -> int:
     facts |= {"engine": engine.name, "weights": engine.weights_hash}
     decoder = ParallelDecoder(Decoder.of(engine.model), num_threads)
     facts |= measure(engine.encoder, decoder, num_threads, options.rounds)
+    if options.against:
+        other = open_engine(options.against, model, num_threads=num_threads)
+        assert isinstance(other, EncoderEngine)  # likewise
+        networks = (engine.encoder, decoder), (other.encoder, ParallelDecoder(Decoder.of(other.model), num_threads))
+        facts[f"times_as_long_as_{other.name}"] = compare(*networks, options.rounds)
     if options.photo or options.photos:
         reconstructor = Reconstructor(model, engine, open_landmark_detector())
     if options.photo:
@@ -102,6 +107,35 @@ def measure(encoder: EncoderGraph, decoder: ParallelDecoder, num_threads: int, r
         "matmul_peak_gflops": max(peaks) / 1e9,
         "encoder_share_of_peak": shares,
     }
+
+
+def compare(
+    network: tuple[EncoderGraph, ParallelDecoder], other: tuple[EncoderGraph, ParallelDecoder], rounds: int
+) -> dict[str, float]:
+    """Time two networks in turn, and say how many times as long as the other one the first takes.
+
+    Args:
+        network: an encoder and its face model's decoder.
+        other: what it is compared with.
+        rounds: both are timed once in each.
+
+    Returns:
+        Ratios of the medians of encoding and decoding, at batch 1 and LARGE_BATCH.
+    """
+    ratios = {}
+    for count in (1, LARGE_BATCH):
+        crops = np.random.default_rng(0).random((count, ENCODER_CROP_PX, ENCODER_CROP_PX, 3), dtype=np.float32)
+        tasks: dict[str, Callable[[], object]] = {
+            name: functools.partial(_encode_and_decode, *parts, crops)
+            for name, parts in (("network", network), ("other", other))
+        }
+        medians_ms = _medians_ms(tasks, rounds)
+        ratios[f"batch{count}"] = medians_ms["network"] / medians_ms["other"]
+    return ratios
+
+
+def _encode_and_decode(encoder: EncoderGraph, decoder: ParallelDecoder, crops_srgb: np.ndarray) -> None:
+    decoder.decode(encoder.encode(crops_srgb))
 
 
 def measure_photos(reconstructor: Reconstructor, paths: list[Path], rounds: int) -> dict[str, float]:

@@ -701,6 +701,11 @@ def _add_bench(commands: Commands, verbosity: argparse.ArgumentParser) -> None:
         help=f"that is timed (default: {DEFAULT_ENGINE})",
     )
     parser.add_argument(
+        "--against",
+        choices=[engine for engine in ENGINES if engine != "fit"],
+        help="another engine to time in turn with it: says how many times as long the first takes",
+    )
+    parser.add_argument(
         "--graphs",
         type=Path,
         metavar="DIR",

@@ -19,6 +19,7 @@ import numpy as np
 from array_api_compat import device
 
 from facefactor.arrays import Array, array_namespace
+from facefactor.code.face_code import SHAPE_SIZE
 from facefactor.code.names import EXPRESSION_NAMES
 from facefactor.face.model import FaceModel
 
@@ -54,7 +55,8 @@ class LinearBases(Generic[Array]):
             mixture: which points.
         """
         basis = np.stack([mixture(mode) for mode in (*model.shape_basis, *model.expression_basis)])
-        blinks = np.stack([mixture(_spread(model, mode)) for side in model.blink_basis for mode in side])
+        blink_basis = model.blink_basis[:, :SHAPE_SIZE]
+        blinks = np.stack([mixture(_spread(model, mode)) for side in blink_basis for mode in side])
         blinking = np.flatnonzero(blinks.any(axis=(0, 2)))
         places = np.zeros(basis.shape[1], dtype=np.int64)
         places[blinking] = 1 + np.arange(len(blinking))
@@ -81,7 +83,7 @@ class LinearBases(Generic[Array]):
 def linear_weights(
     shape: Float[Array, "batch coeffs"], expression: Float[Array, "batch 52"]
 ) -> tuple[Float[Array, "batch both"], Float[Array, "batch products"]]:
-    """What multiplies the bases: [α, δ] and [δ_left α, δ_right α].
+    """What multiplies the bases: [α, δ] and [δ_left α, δ_right α], the latter without corrections, which move no blink.
 
     Args:
         shape: standard deviations.
@@ -90,7 +92,8 @@ def linear_weights(
     xp = array_namespace(shape)
     expression = bound_mouth_close(expression)
     left, right = (expression[:, index, None] for index in BLINK_INDICES)
-    return xp.concat((shape, expression), axis=1), xp.concat((left * shape, right * shape), axis=1)
+    base = shape[:, :SHAPE_SIZE]
+    return xp.concat((shape, expression), axis=1), xp.concat((left * base, right * base), axis=1)
 
 
 def bound_mouth_close(expression: Float[Array, "*batch 52"]) -> Float[Array, "*batch 52"]:

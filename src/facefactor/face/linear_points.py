@@ -59,11 +59,12 @@ class LinearPoints(nn.Module):
         fixed = self.basis.unflatten(1, (-1, 3)).transpose(0, 1)
         moved = fixed.expand(len(shape), -1, -1, -1).clone()
         blinking = self.blink_places.nonzero()[:, 0]
-        blinks = self.blink_basis.unflatten(0, (2, self.num_shape)).unflatten(2, (-1, 3))
+        blinks = self.blink_basis.unflatten(0, (2, -1)).unflatten(2, (-1, 3))
+        num_blinking = blinks.shape[1]  # corrections move no blink
         closed = expression[:, BLINK_INDICES]
-        moved[:, blinking, : self.num_shape] += torch.einsum("be,eknc->bnkc", closed, blinks)
+        moved[:, blinking, :num_blinking] += torch.einsum("be,eknc->bnkc", closed, blinks)
         columns = [self.num_shape + index for index in BLINK_INDICES]
-        moved[:, blinking[:, None], columns] += torch.einsum("bk,eknc->bnec", shape, blinks)
+        moved[:, blinking[:, None], columns] += torch.einsum("bk,eknc->bnec", shape[:, :num_blinking], blinks)
         return moved
 
 
